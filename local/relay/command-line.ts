@@ -23,6 +23,8 @@ export interface Command {
   ask(input: CommandInput): Ask | Promise<Ask>
   /** The name of the list in the answer: it is read page by page. */
   list?: string
+  /** What an empty list means whose answer has `isKnown: false`. */
+  notKnown?: string
   /** Whether the list can be written to a file as CSV. */
   csv?: boolean
   /** Whether a 202 is followed until the final answer; otherwise the 202 is the answer. */

@@ -242,6 +242,14 @@ export function pickText(value: unknown, path: string): string {
   return typeof text === 'string' ? text : ''
 }
 
+/** What a change is from or to, in short: not the whole state of a device that appeared. */
+export function stateText(value: unknown): string | null {
+  if (!isRecord(value)) return typeof value === 'string' && value !== '' ? value : null
+  const entries = Object.values(value)
+  const known = entries.filter((one) => one !== null)
+  return entries.length > 4 ? null : known.map(String).join(' ') || null
+}
+
 /** The members of the object at a path as rows, their names in `name`. */
 export function pickEntries(value: unknown, path: string): Record<string, unknown>[] {
   const found = pick(value, path)

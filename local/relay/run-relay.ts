@@ -210,8 +210,9 @@ function show(
     if (answer.json) terminal.out(answer.json)
     return
   }
-  const { list } = command
+  const { list, notKnown } = command
   const lines = formatBlocks(command.show(answer.body), { isFirst, width: terminal.width })
   if (lines.length > 0) terminal.out(lines.join('\n'))
-  else terminal.err(list ? `There are no ${list}.` : 'Done.')
+  else if (notKnown && pick(answer.body, 'isKnown') === false) terminal.err(notKnown)
+  else terminal.err(list ? `No ${list}.` : 'Done.')
 }

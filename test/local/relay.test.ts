@@ -66,6 +66,18 @@ describe('an export', () => {
     ])
     expect((await relay('snapshots list')).out).toContain(`AvHealthSnapshot${started.runId}`)
     const [device] = stack.fleet.truth()
+    const summary = await relay('summary')
+    const unknown = await Promise.all([relay('changes'), relay('devices history nobody')])
+    expect(summary.out).toMatch(
+      /\ndevices by value\ndimension +value +devices\n.*^mode +active +\d/ms,
+    )
+    expect(summary.out.split('\n').length).toBeLessThan(120)
+    // Of the first snapshot nothing is known to have changed.
+    expect(unknown.map(({ err }) => err)).toEqual([
+      'No snapshot of this time was compared: what changed is not known.\n',
+      'No snapshot held this device.\n',
+    ])
+    expect((await relay(`devices history ${device?.machineId}`)).err).toBe('No history.\n')
     expect((await relay(`devices show ${device?.machineId}`)).out).toContain(
       String(device?.machineId),
     )
@@ -148,7 +160,7 @@ describe('watched items', () => {
     const ids = [...cellsOf(cut.out).slice(1), ...cellsOf(rest.out).slice(1)].map(([id]) => id)
     expect(ids.toSorted()).toEqual(Array.from({ length: 7 }, (_, count) => `many-${count}`))
     expect(rest.err).toBe('')
-    expect(none).toEqual({ code: 0, out: '', err: 'There are no items.\n' })
+    expect(none).toEqual({ code: 0, out: '', err: 'No items.\n' })
   })
 
   test('--follow prints new events from now on, one page of the API on each line', async () => {
@@ -232,7 +244,7 @@ test('a subscription can be created, tested, shown and deleted, and its dead del
     '1',
     '1',
   ])
-  expect(dead).toEqual({ code: 0, out: '', err: 'There are no deliveries.\n' })
+  expect(dead).toEqual({ code: 0, out: '', err: 'No deliveries.\n' })
   expect(replayed).toMatchObject({ code: 0, out: 'queued  0\n' })
   expect(listed.out).toContain(created.id)
   expect(deleted).toEqual({ code: 0, out: '', err: 'Done.\n' })

@@ -1,6 +1,15 @@
 import { path, RelayError } from '../client.ts'
 import type { Command } from '../command-line.ts'
-import { type Columns, factsOf, pick, pickList, pickText, showFacts, showList } from '../format.ts'
+import {
+  type Columns,
+  factsOf,
+  pick,
+  pickList,
+  pickText,
+  showFacts,
+  showList,
+  stateText,
+} from '../format.ts'
 
 /** The raw item is for `--json`. */
 const itemFacts = (item: unknown) => ({ facts: factsOf(item, ['item']) })
@@ -18,7 +27,7 @@ const eventColumns: Columns = {
   event: (row) => pickText(row, 'type').replace(/^defender-relay\./, ''),
   item: 'subject',
   step(row) {
-    const [from, to] = [pick(row, 'data.from'), pick(row, 'data.to')]
+    const [from, to] = [stateText(pick(row, 'data.from')), stateText(pick(row, 'data.to'))]
     return from || to ? `${from ?? '·'} → ${to ?? '·'}` : null
   },
   type: 'data.type',

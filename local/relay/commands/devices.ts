@@ -1,26 +1,31 @@
 import { path } from '../client.ts'
 import type { Command } from '../command-line.ts'
-import { type Columns, factsOf, isRecord, pick, pickList, pickText, showList } from '../format.ts'
+import {
+  type Columns,
+  factsOf,
+  isRecord,
+  pick,
+  pickList,
+  pickText,
+  showList,
+  stateText,
+} from '../format.ts'
 
 const changeColumns = {
   at: 'at',
   kind: 'kind',
-  from: (row: unknown) => valuesOf(pick(row, 'from')),
-  to: (row: unknown) => valuesOf(pick(row, 'to')),
+  from: (row: unknown) => stateText(pick(row, 'from')),
+  to: (row: unknown) => stateText(pick(row, 'to')),
 }
 
-/** What a change is from or to, in short: not the whole state of a device that appeared. */
-function valuesOf(value: unknown): string | null {
-  const entries = isRecord(value) ? Object.entries(value) : []
-  const known = entries.filter(([, one]) => one !== null)
-  return entries.length > 4 ? null : known.map(([, one]) => String(one)).join(' ') || null
-}
-
-/** The time of the newest scan of any kind. */
-const scanned = (row: unknown) =>
+/** The newest scan of any kind, and how it ended. */
+const lastScan = (row: unknown) =>
   ['quick', 'full', 'custom']
-    .map((kind) => pickText(row, `avHealth.${kind}ScanTime`))
+    .map((kind) =>
+      ['Time', 'Result'].map((one) => pickText(row, `avHealth.${kind}Scan${one}`)).join(' '),
+    )
     .reduce((newest, one) => (one > newest ? one : newest))
+    .trim()
 
 const heldColumns: Columns = {
   machine: 'machineId',
@@ -38,10 +43,23 @@ const fleetColumns: Columns = {
   mode: 'avHealth.avModeName',
   seen: 'avHealth.lastSeenTime',
   signatures: 'avHealth.avSignaturePublishTime',
-  scanned,
+  'last scan': lastScan,
   os: 'avHealth.osPlatform',
   group: 'avHealth.rbacGroupName',
 }
+
+const countColumns: Columns = { dimension: 'dimension', value: 'value', devices: 'devices' }
+/** How many values of a dimension are shown. */
+const MOST = 8
+
+/** The values of each dimension that most devices have. */
+const countRows = (body: unknown) =>
+  Object.entries(Object(pick(body, 'counts'))).flatMap(([dimension, found]) => {
+    const all = Object.entries(Object(found))
+    const rows = all.slice(0, MOST).map(([value, devices]) => ({ dimension, value, devices }))
+    const more = all.length - MOST
+    return more > 0 ? [...rows, { dimension, value: `${more} more: with --json` }] : rows
+  })
 
 /** The devices of the fleet, and its numbers. */
 export const deviceCommands: readonly Command[] = [
@@ -90,6 +108,7 @@ export const deviceCommands: readonly Command[] = [
     usage: 'devices history <machineId>',
     summary: 'What changed on a device, newest first',
     list: 'history',
+    notKnown: 'No snapshot held this device.',
     csv: true,
     ask: ({ args: { machineId = '' } }) => ({ path: path`devices/${machineId}/history` }),
     show: showList('history', changeColumns),
@@ -99,6 +118,7 @@ export const deviceCommands: readonly Command[] = [
     summary: 'What changed between antivirus-health snapshots, newest snapshot first',
     options: ['since', 'until', 'kind'],
     list: 'changes',
+    notKnown: 'No snapshot of this time was compared: what changed is not known.',
     csv: true,
     ask: ({ options: { since, until, kind } }) => ({
       path: 'av-health/changes',
@@ -115,7 +135,10 @@ export const deviceCommands: readonly Command[] = [
     summary: 'The numbers of the current snapshot, or of that of a time',
     options: ['at'],
     ask: ({ options: { at } }) => ({ path: 'av-health/summary', query: { at } }),
-    show: (body) => [{ facts: factsOf(body) }],
+    show: (body) => [
+      { facts: factsOf(body, ['counts']) },
+      { title: 'devices by value', rows: countRows(body), columns: countColumns },
+    ],
   },
   {
     usage: 'trend',
