@@ -29,20 +29,20 @@ describe.runIf(browser)('the page in a browser', { concurrent: true }, () => {
   test('shows every view, light and dark, wide and narrow, without an error, a violation or a foreign request', async () => {
     // A look-up comes before what it names: two pages take a half each, in order.
     const half = Math.ceil(views.length / 2)
-    const looked = await Promise.all(
-      [views.slice(0, half), views.slice(half)].map((some) => lookAt(some)),
+    const checked = await Promise.all(
+      [views.slice(0, half), views.slice(half)].map((some) => checkViews(some)),
     )
-    const seen = looked.flatMap((one) => one.seen)
+    const seen = checked.flatMap((one) => one.seen)
 
-    expect(looked.flatMap(({ found, complaints }) => [...found, ...complaints])).toEqual([])
-    expect(looked.map(({ title }) => title).join()).not.toContain('broken')
+    expect(checked.flatMap(({ found, complaints }) => [...found, ...complaints])).toEqual([])
+    expect(checked.map(({ title }) => title).join()).not.toContain('broken')
     for (const name of hostileNames.slice(0, 3)) expect(seen.join()).toContain(name)
     const device = seen[views.indexOf(`devices/${scannedDevice.machineId}`)]
     expect(device).toMatch(/last events.*Run antivirus scan.*This list is never complete.*Failed/s)
   })
 
   /** The texts of the views one after the other, in all widths and both schemes, and what is wrong with them. */
-  async function lookAt(some: string[]) {
+  async function checkViews(some: string[]) {
     const { page, context, complaints } = await open()
     const found: string[] = []
     const seen: string[] = []
