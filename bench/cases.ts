@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { Shape } from './files.ts'
 import type { Asked } from './lists.ts'
 
@@ -56,8 +57,11 @@ const works = {
 } satisfies Record<string, () => Promise<Work>>
 
 if (import.meta.main) {
-  const given: CaseOptions & { origin: string } = JSON.parse(process.argv[2] ?? '{}')
-  const account = `DefaultEndpointsProtocol=http;AccountName=bench;AccountKey=YmVuY2g=;TableEndpoint=${given.origin}/bench`
+  const given: CaseOptions = JSON.parse(process.argv[2] ?? '{}')
+  const isReady = once(process, 'message')
+  const work = await works[given.what]()
+  const [{ origin, storage }] = (await isReady) as [{ origin: string; storage?: string }]
+  const account = `DefaultEndpointsProtocol=http;AccountName=bench;AccountKey=YmVuY2g=;TableEndpoint=${origin}/bench`
   const options = {
     shape: 'paged' as const,
     buckets: 16,
@@ -65,10 +69,10 @@ if (import.meta.main) {
     files: 1,
     times: 0,
     paced: false,
-    storage: account,
+    storage: storage ?? account,
+    origin,
     ...given,
   }
-  const work = await works[options.what]()
   let startedMs = performance.now()
   let cpu = process.cpuUsage()
   const more = await work(options, () => {

@@ -117,7 +117,7 @@ export const deliver: Work = async ({ origin, times: seconds, files: slow }, beg
 /** Measures deliveries at a steady rate, with and without a slow receiver beside them: goal 10. */
 export async function benchDeliveries(quick: boolean): Promise<Goal[]> {
   const of = (slow: number) =>
-    ({ options: { what: 'deliver', rows: 0, files: slow, times: quick ? 3 : 8 } }) as const
+    ({ options: { what: 'deliver', rows: 0, files: slow, times: quick ? 3 : 6 } }) as const
   const { alone, together } = await interleave({ alone: of(0), together: of(1) }, quick ? 2 : 5)
   return [
     goal(

@@ -10,7 +10,7 @@ const LATENCY_MS = 8
 /** Measures the import against its rivals: goals 1, 2, 3 and 5. */
 export async function benchImport(quick: boolean): Promise<Goal[]> {
   const rows = quick ? 20_000 : 100_000
-  const pinnedRows = quick ? 60_000 : 200_000
+  const pinnedRows = quick ? 30_000 : 200_000
   const azuriteRows = quick ? 5000 : 20_000
   const at8 = { latencyMs: LATENCY_MS }
   const full = { ...at8, account: ACCOUNT, partition: PARTITION }

@@ -32,26 +32,24 @@ export async function measure({
   const full: ServerOptions = { latencyMs: 0, account: 0, partition: 0, files: {}, ...server }
   await compile()
   const tables = start('table-server.js', full, pinned ? 1 : undefined)
-  const [port] = await once(tables, 'message')
+  // It loads its modules while the server gets ready.
+  const client = start('cases.js', options, pinned ? 0 : undefined)
   const emulator = azurite ? await startAzurite() : undefined
-  const storage = emulator?.connectionString()
-  const client = start(
-    'cases.js',
-    { ...options, storage, origin: `http://127.0.0.1:${port}` },
-    pinned ? 0 : undefined,
-  )
-  const [result] = await Promise.race([
+  const [port] = await once(tables, 'message')
+  const result = Promise.race([
     once(client, 'message'),
     once(client, 'exit').then(([code]) => {
       throw new Error(`case ${options.what} ended with ${code}`)
     }),
   ])
+  client.send({ storage: emulator?.connectionString(), origin: `http://127.0.0.1:${port}` })
+  const [measured] = await result
   tables.send('stats')
   const [stats] = await once(tables, 'message')
   client.disconnect()
   tables.disconnect()
   await emulator?.stop()
-  return { ...(stats as ServerStats), ...(result as CaseResult) }
+  return { ...(stats as ServerStats), ...(measured as CaseResult) }
 }
 
 const COMPILED = fileURLToPath(
