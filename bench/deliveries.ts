@@ -118,7 +118,7 @@ export const deliver: Work = async ({ origin, times: seconds, files: slow }, beg
 export async function benchDeliveries(quick: boolean): Promise<Goal[]> {
   const of = (slow: number) =>
     ({ options: { what: 'deliver', rows: 0, files: slow, times: quick ? 3 : 6 } }) as const
-  const { alone, together } = await interleave({ alone: of(0), together: of(1) }, quick ? 2 : 5)
+  const { alone, together } = await interleave({ alone: of(0), together: of(1) }, quick ? 1 : 5)
   return [
     goal(
       '10',

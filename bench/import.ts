@@ -38,7 +38,7 @@ export async function benchImport(quick: boolean): Promise<Goal[]> {
       importAzurite: of('import', 'paged', azuriteRows, {}, azurite),
       writeAzurite: of('write', 'paged', azuriteRows, {}, azurite),
     },
-    quick ? 2 : 5,
+    quick ? 1 : 5,
   )
   const { pinned, pinnedHalved } = measured
   const share = (limit: number) => (one: Measured) => rate(one) / limit
@@ -123,7 +123,7 @@ export async function benchMemory(quick: boolean): Promise<Goal[]> {
       small: of('import', 'paged', 20_000, {}, { paced: true }),
       large: of('import', 'paged', rows, {}, { paced: true }),
     },
-    quick ? 2 : 5,
+    quick ? 1 : 5,
   )
   const megabytes = large.map((one) => (one.rssMiB * 2 ** 20) / 1e6)
   return [
