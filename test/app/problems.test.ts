@@ -230,6 +230,14 @@ test('without a cause there is no problem', () => {
   expect(find(() => {})).toEqual([])
 })
 
+test('one dead letter is one, and two are two', () => {
+  const titleOf = (dead: number) =>
+    find(({ events }) => Object.assign(events.value.deliveries, { dead }))[0]?.title
+
+  expect(titleOf(1)).toBe('1 delivery is a dead letter')
+  expect(titleOf(2)).toBe('2 deliveries are dead letters')
+})
+
 test.each(Object.entries(causes))('its own cause makes one problem: %s', (code, cause) => {
   // The export needs its files only where no other way is allowed.
   const env = code === 'forbidden' ? { ...tenableKeys, AV_HEALTH_METHOD: 'files' } : tenableKeys
