@@ -159,7 +159,7 @@ describe('on the host', () => {
   let stack: TestStack
   afterEach(() => stack.stop())
 
-  test('a wish that the run in progress can’t meet is a 409 that names both; a run that stands still degrades the status', async () => {
+  test('a wish that the run in progress can’t meet is a 409 that names both; a run that stands still says what it waits for', async () => {
     stack = await startTestStack({ ...quiet, faults: { notReadyFiles: 2, notReadySeconds: 1e9 } })
     const { body } = await stack.post('av-health/exports')
     const engine = await stack.engine()

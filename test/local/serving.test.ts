@@ -104,6 +104,10 @@ describe.concurrent('a host that serves', () => {
     second.child.kill('SIGINT')
     const ended = await second.ended
 
+    // First what the fleet is, then the page, then commands, then the accounting.
+    expect(first.stderr()).toMatch(
+      /^30 devices\. Antivirus mode: .*^Open now: machine actions \d.*#key=.*relay -- status.*Serving on.*^ +files +\d+ listed/ms,
+    )
     expect(line).toMatch(/^event {2}\S+ → \w+ {2}\S/)
     expect(before.length).toBeGreaterThan(2)
     expect(after.slice(0, before.length)).toEqual(before)
