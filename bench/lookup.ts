@@ -34,7 +34,7 @@ export const lookups: Work = async ({ rows, times }, begin) => {
 /** Measures what a look-up from the cache costs by the size of its answer: goal 9. */
 export async function benchLookup(quick: boolean): Promise<Goal[]> {
   const of = (hosts: number) =>
-    ({ options: { what: 'lookups', rows: hosts, times: quick ? 100 : 300 } }) as const
+    ({ options: { what: 'lookups', rows: hosts, times: quick ? 100 : 200 } }) as const
   const { few, many } = await interleave({ few: of(3), many: of(2000) }, quick ? 1 : 5)
   return [
     goal(
