@@ -82,10 +82,14 @@ export function ruleOf(condition = '', { thresholds }: Snapshot): string | false
   return rule !== undefined && thresholds !== null && rule(thresholds)
 }
 
-/** The condition of the devices that are counted there, `dimension:value`, where they have one. */
-export function conditionOf(counted = ''): string | undefined {
-  const [by = '', value = ''] = counted.split(':')
-  return dimensions[by]?.bad?.[value]
+/** The condition of the devices that are counted under a value, where they have one. */
+export const conditionOf = (dimension: string, value: string): string | undefined =>
+  dimensions[dimension]?.bad?.[value]
+
+/** A filter by what is counted, `dimension:value`, in its parts. */
+export function partsOf(counted: string): [dimension: string, value: string] {
+  const [dimension = '', ...value] = counted.split(':')
+  return [dimension, value.join(':')]
 }
 
 /** A value of a dimension in words. Names of systems, groups and versions stay as they are. */
@@ -97,11 +101,11 @@ export function wordOf(dimension: string, value: string): string {
 
 /** How a value is to be taken. */
 export const valueTone = (dimension: string, value: string): 'bad' | 'quiet' | '' =>
-  value === '(unknown)' ? 'quiet' : dimensions[dimension]?.bad?.[value] ? 'bad' : ''
+  value === '(unknown)' ? 'quiet' : conditionOf(dimension, value) ? 'bad' : ''
 
 /** The list of the devices that are counted under a value, the worst first where there is that order. */
 export function listOf(dimension: string, value: string): string | undefined {
   if (value === '(other)') return undefined
-  const condition = dimensions[dimension]?.bad?.[value]
+  const condition = conditionOf(dimension, value)
   return linkTo(['devices'], condition ? { condition } : { counted: `${dimension}:${value}` })
 }

@@ -1,5 +1,13 @@
 import type { Answers } from '../answers.ts'
-import { conditionOf, conditions, dimensions, modes, ruleOf, wordOf } from '../conditions.ts'
+import {
+  conditionOf,
+  conditions,
+  dimensions,
+  modes,
+  partsOf,
+  ruleOf,
+  wordOf,
+} from '../conditions.ts'
 import { Download } from '../download.ts'
 import {
   ago,
@@ -75,7 +83,7 @@ function List({ query }: { query: URLSearchParams }): View {
       ${kept && counted(kept.counted)}
     `,
     show: ({ devices, snapshot, asOf, next }) => html`
-      ${snapshot && rulesOf(set.condition ?? conditionOf(set.counted), snapshot)}
+      ${snapshot && rulesOf(set.condition ?? conditionOf(...partsOf(set.counted ?? '')), snapshot)}
       <p class="muted asof">
         ${snapshot && html`Snapshot from ${when(snapshot.generatedTime)}`}
         ${snapshot && asOf && ' · '} ${asOf && html`Machine actions as of ${when(asOf)}`}
@@ -121,9 +129,9 @@ function rulesOf(
 
 /** The list behind a bar of the fleet. */
 function counted(text: string): Content {
-  const [by = '', ...value] = text.split(':')
+  const [by, value] = partsOf(text)
   return html`<p class="badges">
-    ${badge('info', `${dimensions[by]?.title ?? by}: ${wordOf(by, value.join(':'))}`)}
+    ${badge('info', `${dimensions[by]?.title ?? by}: ${wordOf(by, value)}`)}
     <a href=${linkTo(['devices'])}>All devices</a>
   </p>`
 }

@@ -1,5 +1,13 @@
 import type { Answers } from '../answers.ts'
-import { changeWord, dimensions, listOf, ruleOf, valueTone, wordOf } from '../conditions.ts'
+import {
+  changeWord,
+  conditionOf,
+  dimensions,
+  listOf,
+  ruleOf,
+  valueTone,
+  wordOf,
+} from '../conditions.ts'
 import { badge, empty, Page, section, when } from '../elements.ts'
 import { type Content, html, part, type View } from '../html.ts'
 import { useAnswer, type ViewProps } from '../load.ts'
@@ -101,7 +109,7 @@ function bar(
 ): Content {
   const href = listOf(dimension, value)
   const word = wordOf(dimension, value)
-  const rule = ruleOf(dimensions[dimension]?.bad?.[value], snapshot)
+  const rule = ruleOf(conditionOf(dimension, value), snapshot)
   return html`<tr>
     <th scope="row">
       ${href ? html`<a href=${href}>${word}</a>` : html`${word} <small>only the 200 most frequent values have a list</small>`}
