@@ -27,6 +27,8 @@ export interface CaseResult {
   rssMiB: number
   /** Peak memory of the second half of the time by that of the first. */
   growth?: number
+  /** Requests of a poll for the standing of devices, which `requests` does not have. */
+  standingRequests?: number
   p95Ms?: number
   p99Ms?: number
   asked?: Asked[]

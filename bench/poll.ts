@@ -58,6 +58,13 @@ async function measured(
   const items = itemsOf(rows)
   await poll(contextOf(storage, items))
   const context = contextOf(storage, items)
+  const { append } = context.feed
+  let appended = 0
+  context.feed.append = async (...given) => {
+    const head = await append(...given)
+    appended = await requestsAt(origin)
+    return head
+  }
   for (let round = 0; round < warmUps; round++) {
     change(items, round)
     await poll(context)
@@ -66,9 +73,10 @@ async function measured(
   const before = await requestsAt(origin)
   begin()
   const { report } = await poll(context)
-  const requests = (await requestsAt(origin)) - before
+  // What follows the events is the standing of devices.
+  const standingRequests = (await requestsAt(origin)) - appended
   if (report.events !== rows / 20) throw new Error(`${report.events} events`)
-  return { requests }
+  return { requests: appended - before, standingRequests }
 }
 
 /** The first poll of a process. */

@@ -200,5 +200,6 @@ export function fromTextColumns(name: string, columns: Record<string, unknown>):
     const piece = columns[index === 1 ? name : `${name}${index}`]
     if (typeof piece !== 'string') return text
     text += piece
+    if (piece.length < LONGEST_PIECE - 1) return text
   }
 }

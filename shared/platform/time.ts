@@ -86,7 +86,7 @@ function anyTime(sent: string): string | undefined {
   // The parser reads 30 February as a day in March, and hour 24 as the next day.
   if (Number.isNaN(ms) || !new Date(ms).toISOString().startsWith(local)) return undefined
   const offset = /^([+-])(\d{2}):?(\d{2})$/.exec(zone)
-  if (!offset || zone.slice(1).replace(':', '') === '0000') return `${local}${fraction}Z`
+  if (!offset) return `${local}${fraction}Z`
   const minutes = (Number(offset[2]) * 60 + Number(offset[3])) * (offset[1] === '-' ? -1 : 1)
   const utc = new Date(ms - minutes * MINUTE_MS).toISOString()
   // Years of more than four digits have a sign: they would not sort.
@@ -95,9 +95,10 @@ function anyTime(sent: string): string | undefined {
 
 /** A key that sorts like the times, for any number of fraction digits; an absent time sorts first. */
 export function timeKey(time: unknown): string {
-  if (typeof time !== 'string' || time === '') return ''
-  const [seconds = '', fraction = ''] = time.replace(/Z$/, '').split('.')
-  return `${seconds}.${fraction.padEnd(7, '0')}`
+  if (!time || typeof time !== 'string') return ''
+  const text = time.endsWith('Z') ? time.slice(0, -1) : time
+  const dot = text.indexOf('.')
+  return dot < 0 ? `${text}.0000000` : text.padEnd(dot + 8, '0')
 }
 
 /** Whether a time is before another one; the same text, which most are in a poll, costs nothing. */
