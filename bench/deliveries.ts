@@ -82,18 +82,20 @@ export const deliver: Work = async ({ origin, times: seconds, files: slow }, beg
     for (const [n, { receiver }] of receivers.entries())
       await subscribe(app, receiver.url, machine(n))
     const startedMs = Date.now()
-    let isWarm = false
+    let warmMs: number | undefined
     let first = 0
     const dueMs = (n: number) => startedMs + (n * 1000) / (RATE * (1 + slow / RECEIVERS))
     while (Date.now() < startedMs + WARM_UP_MS + seconds * 1000) {
-      if (!isWarm && Date.now() > startedMs + WARM_UP_MS) {
-        isWarm = true
+      if (!warmMs && Date.now() > startedMs + WARM_UP_MS) {
+        warmMs = Date.now()
         first = number
         begin()
       }
       await append()
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, dueMs(number) - Date.now())))
     }
+    // Without the arrivals after the last one that is appended.
+    const ms = Date.now() - (warmMs ?? startedMs)
     const fast = receivers.slice(0, RECEIVERS)
     const isOwn = (item: number) => item % receivers.length < RECEIVERS
     const sent = Array.from({ length: number - first }, (_, n) => first + n).filter(isOwn).length
@@ -106,7 +108,7 @@ export const deliver: Work = async ({ origin, times: seconds, files: slow }, beg
     for (let waits = 0; seen().length < sent && waits < 200; waits++)
       await new Promise((resolve) => setTimeout(resolve, 100))
     if (seen().length < sent) throw new Error(`${seen().length} of ${sent} deliveries arrived`)
-    return { rows: sent, p95Ms: percentile(seen(), 0.95), p99Ms: percentile(seen(), 0.99) }
+    return { rows: sent, ms, p95Ms: percentile(seen(), 0.95), p99Ms: percentile(seen(), 0.99) }
   } finally {
     await app.stop()
     await simulator.stop()

@@ -59,7 +59,7 @@ function samplesOf(shape: Shape): string[][] {
 }
 
 /** The rows of the first file of so many devices, parsed one by one. */
-export function rowsOf(shape: Shape, rows: number): Record<string, unknown>[] {
+export function* rowsOf(shape: Shape, rows: number): Generator<Record<string, unknown>> {
   const texts = samplesOf(shape)
-  return Array.from({ length: rows }, (_, row) => JSON.parse(lineOf(texts, row)))
+  for (let row = 0; row < rows; row++) yield JSON.parse(lineOf(texts, row))
 }

@@ -79,13 +79,13 @@ export const importRows: Work = async (
 
 /** The product's writer alone, with the JSON of its rows made beforehand. */
 export const writeRows: Work = async (options, begin) => {
-  const rows = rowsOf(options.shape, options.rows).map(membersOf)
+  const rows = Array.from(rowsOf(options.shape, options.rows), membersOf)
   await write(options, rows, begin)
 }
 
 /** The product's writer alone, with columns made beforehand: their JSON is made as they are written. */
 export const writeColumns: Work = async (options, begin) => {
-  const rows = rowsOf(options.shape, options.rows).map((row) => entityOf(row, 1))
+  const rows = Array.from(rowsOf(options.shape, options.rows), (row) => entityOf(row, 1))
   await write(options, toRows(rows), begin)
 }
 

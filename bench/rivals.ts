@@ -26,7 +26,7 @@ const submit = (client: TableClient, batch: Entity[]) =>
 /** `submitTransaction` alone: rows made beforehand, several requests at once. */
 export const submitOnly: Work = async ({ storage, shape, rows, buckets, inFlight }, begin) => {
   const client = open(storage)
-  const entities = rowsOf(shape, rows).map((row) => entityOf(row, buckets))
+  const entities = Array.from(rowsOf(shape, rows), (row) => entityOf(row, buckets))
   begin()
   const batches = batchesOf(entities)
   const sender = async () => {

@@ -35,7 +35,7 @@ const stats: ServerStats = { rows: 0, requests: 0, rounds: 0, busy: 0 }
 const stored = serveRows()
 if (options.filled) {
   const { rows, tables } = options.filled
-  const entities = rowsOf('paged', rows).map((row) => {
+  const entities = Array.from(rowsOf('paged', rows), (row) => {
     const { partitionKey: PartitionKey, rowKey: RowKey, ...values } = entityOf(row, 16)
     return { PartitionKey, RowKey, ...values }
   })
