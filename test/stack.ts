@@ -77,7 +77,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
   }
   const sleeps = countSleeps(clock)
   /** Starts the app again in this process with changed settings: as after a change of the app's settings. */
-  const configure = (changed: Record<string, string> = {}) =>
+  const configure = (changed: Record<string, string> = {}, more: Partial<Overrides> = {}) =>
     useOverrides({
       env: { ...env, ...changed },
       clock: sleeps,
@@ -89,6 +89,7 @@ export async function startTestStack(options: TestStackOptions = {}) {
         resolve: async () => [{ address: '127.0.0.1', family: 4 }],
       },
       ...(options.retention ? { retention: options.retention } : {}),
+      ...more,
     })
   configure()
   const lines: string[] = []
