@@ -39,7 +39,8 @@ interface ReadState {
 
 /** The values of the row that is being read. Reading never waits, so one array serves all rows. */
 const slots: (Value | undefined)[] = columns.map(() => undefined)
-const starts = columns.map(({ name }) => `,"${name}":"`)
+/** Each ends the text before it. */
+const starts = columns.map(({ name }) => `","${name}":"`)
 /** Values that JSON need not escape. */
 const isPlain = columns.map(({ type }) => type === 'time' || type === 'flag')
 const flagSlots = flagColumns.map(slotOf)
@@ -70,19 +71,20 @@ export function readDevice(value: unknown): ReadRow {
     if (error instanceof RangeError) return reject('the line is nested too deeply')
     throw error
   }
-  let members = `"machineId":"${machineId}"`
+  let members = `"machineId":"${machineId}`
+  let others = '"'
   let size = machineId.length
   for (let slot = 0; slot < slots.length; slot++) {
     const column = slots[slot]
     if (typeof column === 'string') {
       if (column.length > LONGEST_PIECE) return reject('a field is too long')
       size += column.length
-      members += `${starts[slot]}${isPlain[slot] ? column : escapeText(column)}"`
-    } else if (column !== undefined) members += `,${toMember(columns[slot]?.name ?? '', column)}`
+      members += `${starts[slot]}${isPlain[slot] ? column : escapeText(column)}`
+    } else if (column !== undefined) others += `,${toMember(columns[slot]?.name ?? '', column)}`
   }
   if (size > MAX_ROW) return reject('the line is too long')
   const { unknownFields, unreadable } = reading
-  return { ok: true, id: machineId, members, unknownFields, unreadable }
+  return { ok: true, id: machineId, members: members + others, unknownFields, unreadable }
 }
 
 /** What makes one row of a device newer: the time of its refresh, then the time when the device was seen. */

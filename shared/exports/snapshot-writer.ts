@@ -35,6 +35,8 @@ type Candidate = Pick<Row, 'rowKey' | 'columns'>
  */
 export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWriterOptions) {
   const buckets = new Map<string, Bucket>()
+  /** The same by the beginning of an id, which alone says the partition. */
+  const byHead = new Map<string, Bucket>()
   const counts = { written: 0, duplicates: 0 }
   let failure: { error: unknown } | undefined
 
@@ -44,12 +46,8 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
    */
   function add(id: string, members: string, line: number): Promise<void> | undefined {
     if (failure) throw failure.error
-    const partitionKey = bucketFor(id, kind.buckets)
-    let bucket = buckets.get(partitionKey)
-    if (!bucket) {
-      bucket = { batch: table.openBatch(partitionKey), spare: undefined, writing: undefined }
-      buckets.set(partitionKey, bucket)
-    }
+    const head = id.slice(0, 2)
+    const bucket = byHead.get(head) ?? openBucket(head)
     const { batch } = bucket
     const marked = `${members}${members && ','}"firstFile":${file},"firstLine":${line},"file":${file},"line":${line}`
     const known = batch.indexOf(id)
@@ -57,6 +55,15 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
     if (known !== undefined) merge(batch, known, id, marked)
     else batch.insert(id, marked)
     return batch.length === MAX_ROWS || batch.bytes > MAX_BYTES ? flush(bucket) : undefined
+  }
+
+  function openBucket(head: string): Bucket {
+    const partitionKey = bucketFor(head, kind.buckets)
+    const batch = table.openBatch(partitionKey)
+    const bucket = buckets.get(partitionKey) ?? { batch, spare: undefined, writing: undefined }
+    buckets.set(partitionKey, bucket)
+    byHead.set(head, bucket)
+    return bucket
   }
 
   /** For a row that waits in the batch already: counts the candidate as a duplicate, and takes its data when newer. */
