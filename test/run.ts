@@ -11,6 +11,11 @@ const steps = [
   ['vitest', 'run', ...process.argv.slice(2)],
 ]
 
+const { browser, missing } = await findBrowser()
+await browser?.close()
+// Where one was found, tests that do not find it must not be left out.
+if (browser) process.env.HAS_BROWSER = 'true'
+
 let status: number | null = 0
 for (const [command = '', ...args] of steps) {
   // On Windows both commands are scripts, which only a shell runs.
@@ -19,8 +24,6 @@ for (const [command = '', ...args] of steps) {
 }
 if (!mayHaveCompiler())
   console.log('No Bicep compiler here: the templates were not compiled, only their table was read')
-const { browser, missing } = await findBrowser()
-await browser?.close()
 if (missing) console.log(missing)
 const cpu = childSeconds()
 if (cpu !== undefined) console.log(`CPU of all steps: ${cpu.toFixed(0)} s, user and system`)

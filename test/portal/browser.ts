@@ -1,4 +1,5 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium } from 'playwright-core'
 
@@ -22,10 +23,15 @@ export async function findBrowser(): Promise<FoundBrowser> {
   }
 }
 
-/** The browser for tests. In CI, where nobody reads that one line, a missing one is an error. */
+/**
+ * The browser for tests. A missing one is an error in CI, where nobody reads that one line, and where `npm test` has just
+ * found one.
+ */
 export async function browserForTests(): Promise<FoundBrowser> {
   const found = await findBrowser()
-  if (found.missing !== undefined && process.env.CI === 'true') throw new Error(found.missing)
+  const { CI, HAS_BROWSER } = process.env
+  if (found.missing !== undefined && (CI === 'true' || HAS_BROWSER === 'true'))
+    throw new Error(found.missing)
   return found
 }
 
@@ -45,7 +51,23 @@ async function unpacked(): Promise<string> {
   const folder = fileURLToPath(
     new URL('../../node_modules/.cache/chromium-147.0.0', import.meta.url),
   )
-  mkdirSync(folder, { recursive: true })
+  if (!existsSync(folder)) {
+    mkdirSync(dirname(folder), { recursive: true })
+    // Another file of tests may unpack it at the same time: the folder has its name when all is in it.
+    const own = mkdtempSync(`${folder}-`)
+    await programIn(own)
+    try {
+      renameSync(own, folder)
+    } catch (error) {
+      rmSync(own, { recursive: true, force: true })
+      if (!existsSync(folder)) throw error
+    }
+  }
+  return programIn(folder)
+}
+
+/** The program in a folder, unpacked if it is not there. */
+async function programIn(folder: string): Promise<string> {
   const before = process.env.TMPDIR
   process.env.TMPDIR = folder
   try {
