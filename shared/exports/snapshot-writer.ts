@@ -35,7 +35,7 @@ type Candidate = Pick<Row, 'rowKey' | 'columns'>
  */
 export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWriterOptions) {
   const buckets = new Map<string, Bucket>()
-  /** The same by the beginning of an id, which alone says the partition. */
+  /** By the beginning of an id, which alone says the partition. */
   const byHead = new Map<string, Bucket>()
   const counts = { written: 0, duplicates: 0 }
   let failure: { error: unknown } | undefined
@@ -59,8 +59,11 @@ export function createSnapshotWriter({ table, kind, writer, file }: SnapshotWrit
 
   function openBucket(head: string): Bucket {
     const partitionKey = bucketFor(head, kind.buckets)
-    const batch = table.openBatch(partitionKey)
-    const bucket = buckets.get(partitionKey) ?? { batch, spare: undefined, writing: undefined }
+    const bucket = buckets.get(partitionKey) ?? {
+      batch: table.openBatch(partitionKey),
+      spare: undefined,
+      writing: undefined,
+    }
     buckets.set(partitionKey, bucket)
     byHead.set(head, bucket)
     return bucket

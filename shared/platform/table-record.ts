@@ -196,10 +196,11 @@ export function toTextColumns(name: string, text: string): Record<string, string
 /** Joins the columns of `toTextColumns`. */
 export function fromTextColumns(name: string, columns: Record<string, unknown>): string {
   let text = ''
-  for (let index = 1; ; index++) {
-    const piece = columns[index === 1 ? name : `${name}${index}`]
-    if (typeof piece !== 'string') return text
+  let piece = columns[name]
+  for (let next = 2; typeof piece === 'string'; next++) {
     text += piece
-    if (piece.length < LONGEST_PIECE - 1) return text
+    // Only a full piece goes on.
+    piece = piece.length < LONGEST_PIECE - 1 ? undefined : columns[`${name}${next}`]
   }
+  return text
 }
