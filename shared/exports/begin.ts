@@ -189,12 +189,15 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
     try {
       listing = await kind.listFiles()
     } catch (error) {
+      // Whatever the error is, the next try need not wait for the end of this lease.
+      await runs.set(ref, { renewingUntil: null })
       const { reason, seconds } = toFailure(error)
-      const waiting = seconds === undefined ? null : inSeconds(engine.clock, seconds, reason)
-      await runs.set(ref, { renewingUntil: null, waiting })
-      if (seconds !== undefined) return { state: 'later', seconds }
-      await runs.set(ref, { reason: `renewing the links failed: ${reason}` })
-      return { state: 'over' }
+      if (seconds === undefined) {
+        await runs.set(ref, { waiting: null, reason: `renewing the links failed: ${reason}` })
+        return { state: 'over' }
+      }
+      await runs.set(ref, { waiting: inSeconds(engine.clock, seconds, reason) })
+      return { state: 'later', seconds }
     }
     const known = await files.all(ref.runId)
     const { generatedTime } = await runs.set(ref, {

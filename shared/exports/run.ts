@@ -116,16 +116,21 @@ export function* importFiles(context: OrchestrationContext): Generator<Task, voi
 
   function* renew(one: typeof expired): Generator<Task, void> {
     if (one.tries === 0) one.renewals += 1
-    const input = { ...ref, files: one.files }
-    const renewed =
-      one.renewals > MAX_RENEWALS || one.tries++ === MAX_LISTINGS
-        ? ({ state: 'over' } as const)
-        : ((yield call(context, exportNames.renewLinks, input)) as unknown as Renewed)
+    const isOver = one.renewals > MAX_RENEWALS || one.tries++ === MAX_LISTINGS
+    const renewed = isOver ? ({ state: 'over' } as const) : yield* newLinks(one.files)
     if (renewed.state === 'later') one.at = now() + renewed.seconds * 1000
     else {
       if (renewed.state === 'renewed') ready.push(...one.files)
       Object.assign(one, { files: [], at: 0, tries: 0 })
     }
+  }
+
+  function* newLinks(files: number[]): Generator<Task, Renewed> {
+    const [renewed] = yield* settle(context, [
+      call(context, exportNames.renewLinks, { ...ref, files }),
+    ])
+    // No outcome means the same as for a file.
+    return (renewed as Renewed | undefined) ?? { state: 'later', seconds: WAIT_SECONDS[0] }
   }
 }
 

@@ -78,6 +78,19 @@ describe('a run that stands still says for what and until when, in the run and i
     expect((await shown()).run.waiting).toBeNull()
   })
 
+  test('not for a renewal that storage broke off: the next try renews the links at once', async () => {
+    const { engine, ref, shown } = await prepare()
+    await beginRun(engine, ref)
+    await importFile(engine, { ...ref, file: 2 })
+    const broken = { ...engine.kind, listFiles: () => Promise.reject(new Error('no answer')) }
+
+    const first = renewLinks({ ...engine, kind: broken }, { ...ref, files: [2] })
+
+    await expect(first).rejects.toThrow('no answer')
+    expect(await renewLinks(engine, { ...ref, files: [2] })).toEqual({ state: 'renewed' })
+    expect((await shown()).run.waiting).toBeNull()
+  })
+
   test('when its files are not ready', async () => {
     const { engine, ref, shown, inMs } = await prepare()
     const { files } = await beginRun(engine, ref).then((begun) => ({ files: [], ...begun }))
@@ -227,7 +240,7 @@ describe('on the host', () => {
   })
 })
 
-/** Plays a group of files on a clock of its own, and answers when each activity was called, in seconds. */
+/** Plays a group of files on a clock of its own, and answers when each activity was called, in seconds. An activity may answer its error. */
 function playGroup(files: number[], act: (name: string, file: number, at: number) => unknown) {
   let now = 0
   const calls: [second: number, name: string, file: number][] = []
@@ -253,7 +266,7 @@ function playGroup(files: number[], act: (name: string, file: number, at: number
   while (!step.done) {
     const { at, result } = step.value as { at?: number; result?: unknown }
     if (at !== undefined) now = Math.max(now, at)
-    step = steps.next(result as never)
+    step = result instanceof Error ? steps.throw(result) : steps.next(result as never)
   }
   return calls
 }
@@ -274,6 +287,24 @@ test('a file that becomes ready is imported while others wait a quarter of an ho
     [75, 'import-file', 1],
     [900, 'renew-links', 2],
     [900, 'import-file', 2],
+  ])
+})
+
+test('a worker that is lost is no end: the file is attempted again, and its link renewed, after 15 seconds', () => {
+  const lost = new Error('the worker was lost three times')
+
+  const calls = playGroup([1], (name, file, at) => {
+    if (at < 15 || (name === 'renew-links' && at < 30)) return lost
+    if (name === 'renew-links') return { state: 'renewed' }
+    return { file, state: at < 30 ? 'expired' : 'done' }
+  })
+
+  expect(calls).toEqual([
+    [0, 'import-file', 1],
+    [15, 'import-file', 1],
+    [15, 'renew-links', 1],
+    [30, 'renew-links', 1],
+    [30, 'import-file', 1],
   ])
 })
 

@@ -10,8 +10,9 @@ const QUIET_LOOKS = 4
 export type VirtualTime = ReturnType<typeof createVirtualTime>
 
 /**
- * A clock that stands still while work goes on, and goes on by itself when all work waits for it: sleepers first, then
- * the time limits of calls (`AbortSignal.timeout`). The waits of the SDK between its tries take no time.
+ * A clock that stands still while work goes on, and goes on by itself when all work waits for it: to the next sleeper,
+ * or, while a call gets no answer, to the time limit (`AbortSignal.timeout`) that ends before. The waits of the SDK
+ * between its tries take no time.
  */
 export function createVirtualTime(load: () => { active: number; silent: number }) {
   const clock = createStillClock()
@@ -29,13 +30,16 @@ export function createVirtualTime(load: () => { active: number; silent: number }
     realTimeout(run, ms >= LONG_MS ? 1 : ms, ...rest)
   vi.spyOn(globalThis, 'setTimeout').mockImplementation(short as typeof setTimeout)
 
-  /** Ends the limits that end next. */
-  async function endNextLimits(): Promise<void> {
-    const dueMs = Math.min(...limits.map((limit) => limit.dueMs))
-    if (!Number.isFinite(dueMs)) return
-    const due = limits.filter((limit) => limit.dueMs === dueMs)
-    limits = limits.filter((limit) => limit.dueMs !== dueMs)
-    await clock.advance(Math.max(0, dueMs - clock.now().getTime()))
+  /** Time goes on to the next sleeper or the next limit, whichever comes first. */
+  async function goOn(): Promise<void> {
+    // Only a call without an answer waits for its limit.
+    const limitMs = load().silent > 0 ? Math.min(...limits.map(({ dueMs }) => dueMs)) : Infinity
+    const nextMs = Math.min(clock.nextMs() ?? Infinity, limitMs)
+    if (nextMs === Infinity) return
+    await clock.advance(Math.max(0, nextMs - clock.now().getTime()))
+    if (nextMs < limitMs) return
+    const due = limits.filter(({ dueMs }) => dueMs === limitMs)
+    limits = limits.filter(({ dueMs }) => dueMs !== limitMs)
     for (const { end } of due) end()
   }
 
@@ -66,10 +70,7 @@ export function createVirtualTime(load: () => { active: number; silent: number }
         quiet = load().active > 0 ? 0 : quiet + 1
         if (quiet < QUIET_LOOKS || isDone) continue
         quiet = 0
-        const next = clock.nextMs()
-        // Only a call without an answer waits for its limit.
-        if (next === undefined && load().silent > 0) await endNextLimits()
-        if (next !== undefined) await clock.advance(Math.max(0, next - clock.now().getTime()))
+        await goOn()
       }
       return done
     },
