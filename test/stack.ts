@@ -16,6 +16,7 @@ import { resources } from '../shared/changes/resources/index.ts'
 import type { ExportEngine } from '../shared/exports/engine.ts'
 import { problemSchema } from '../shared/platform/error-responses.ts'
 import { createLog } from '../shared/platform/log.ts'
+import { HOUR_MS } from '../shared/platform/time.ts'
 import { countSleeps } from './count-sleeps.ts'
 import { createAnswerCheck, findPath } from './local/tools/described-answers.ts'
 import { freshStorage } from './storage.ts'
@@ -175,9 +176,11 @@ export async function startTestStack(options: TestStackOptions = {}) {
         // A slow machine must not use up the time limit of a call.
         if (sleeps.limits > 0 && sleeps.waits === 0) continue
         // Something may wait for a timer that no row shows, such as the retry after a lost worker.
-        if (!waitsForTime(body) && ++quietLooks < 30) continue
+        if (!waitsForTime(body) && sleeps.waits === 0 && ++quietLooks < 30) continue
         quietLooks = 0
-        clock.advance(10_000)
+        const leftMs = Date.parse(body.waiting?.until ?? '') - clock.now().getTime()
+        // A run that says until when it waits does nothing before. Two hours are those until it is taken over.
+        clock.advance(leftMs > 0 && leftMs < HOUR_MS ? leftMs : 10_000)
       }
     },
     async stop() {
