@@ -9,6 +9,7 @@ import type { Begun, FilesRef, Renewed, RunRef } from './names.ts'
 import { endRun } from './publish.ts'
 import {
   type End,
+  type FileRecord,
   isEarlier,
   isFinal,
   isOver,
@@ -32,8 +33,7 @@ export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun
       await files.raise(ref)
       // The executor may have died while it tidied up after the end of the run: `publish-run` tidies up again.
       if (over || run.state === 'comparing') return { state: 'importing', files: [] }
-      const all = await files.all(ref.runId)
-      const pending = all.filter((file) => !isFinal(file))
+      const pending = (await files.all(ref.runId)).filter((file) => !isFinal(file))
       return { state: 'importing', files: pending.map((file) => file.number) }
     }
     await runs.set(ref, { state: 'listing', progressAt: stamp(clock), waiting: null })
@@ -178,31 +178,36 @@ const RENEWAL_MS = MINUTE_MS
  */
 export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<Renewed> {
   return unlessFenced<Renewed>({ state: 'over' }, async () => {
-    const { kind, runs, files } = engine
-    const before = await files.all(ref.runId)
-    const isExpired = before.some(
-      (file) => ref.files.includes(file.number) && file.state === 'expired',
-    )
-    if (!isExpired) return { state: 'renewed' }
-    if (!(await takeLease(engine, ref))) return { state: 'later', seconds: 15 }
+    const { kind, runs, files, clock } = engine
+    const isExpired = ({ state }: FileRecord) => state === 'expired'
+    const own = (await files.all(ref.runId)).filter(({ number }) => ref.files.includes(number))
+    if (!own.some(isExpired)) return { state: 'renewed' }
+    let waitMs = 0
+    await runs.update(ref, (run) => {
+      const taken = lease(run, 'renewingUntil', RENEWAL_MS, clock.now())
+      waitMs = taken.waitMs
+      return taken.record
+    })
+    // One renewal at a time; other callers wait and then find the new links.
+    if (waitMs > 0) return { state: 'later', seconds: MIN_WAIT_S }
     let listing: Listing
     try {
       listing = await kind.listFiles()
     } catch (error) {
-      // Whatever the error is, the next try need not wait for the end of this lease.
+      // The next try need not wait for the end of this lease.
       await runs.set(ref, { renewingUntil: null })
       const { reason, seconds } = toFailure(error)
       if (seconds === undefined) {
-        await runs.set(ref, { waiting: null, reason: `renewing the links failed: ${reason}` })
+        await runs.set(ref, { reason: `renewing the links failed: ${reason}` })
         return { state: 'over' }
       }
-      await runs.set(ref, { waiting: inSeconds(engine.clock, seconds, reason) })
+      await runs.set(ref, { waiting: inSeconds(clock, seconds, reason) })
       return { state: 'later', seconds }
     }
     const known = await files.all(ref.runId)
     const { generatedTime } = await runs.set(ref, {
       renewingUntil: null,
-      progressAt: stamp(engine.clock),
+      progressAt: stamp(clock),
       waiting: null,
     })
     if (
@@ -215,12 +220,12 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
     const links = new Map(listing.files.map(({ path, link }) => [path, link]))
     const unfinished = known
       .filter((file) => !isFinal(file))
-      .map(({ number, path, state }) => ({ number, path, state, link: links.get(path) ?? '' }))
+      .map((file) => ({ ...file, link: links.get(file.path) ?? '' }))
     await writeLinks(engine, { ...ref, generatedTime }, unfinished)
-    const expired = unfinished.filter(({ state }) => state === 'expired')
+    const expired = unfinished.filter(isExpired)
     for (const { number: file } of expired)
       await files.update({ ...ref, file }, (one) =>
-        one.state === 'expired' ? { ...one, state: 'waiting' } : undefined,
+        isExpired(one) ? { ...one, state: 'waiting' } : undefined,
       )
     await runs.update(ref, (run) => ({ ...run, linksRenewed: run.linksRenewed + expired.length }))
     return { state: 'renewed' }
@@ -229,14 +234,3 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
 
 /** The reason of a run that failed because the upstream published a newer export; the run is started again. */
 export const SUPERSEDED = 'the upstream replaced the export while it was being imported'
-
-/** One renewal at a time; other callers wait and then find the new links. */
-async function takeLease({ runs, clock }: ExportEngine, ref: FilesRef): Promise<boolean> {
-  let isTaken = false
-  await runs.update(ref, (run) => {
-    const { record, waitMs } = lease(run, 'renewingUntil', RENEWAL_MS, clock.now())
-    isTaken = waitMs === 0
-    return record
-  })
-  return isTaken
-}

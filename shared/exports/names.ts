@@ -12,7 +12,7 @@ export const exportNames = {
 } as const
 
 /** Waits in seconds between attempts at files that are not ready or broke off; after the last attempt the file fails. */
-export const WAIT_SECONDS = [15, 60, 120, 300, 600, 600] as const
+export const WAIT_SECONDS = [15, 60, 120, 300, 600, 600]
 
 /** The run that an orchestration or activity works for. A take-over raises `epoch`, which fences off older executors. */
 export interface RunRef {

@@ -116,21 +116,18 @@ export function* importFiles(context: OrchestrationContext): Generator<Task, voi
 
   function* renew(one: typeof expired): Generator<Task, void> {
     if (one.tries === 0) one.renewals += 1
-    const isOver = one.renewals > MAX_RENEWALS || one.tries++ === MAX_LISTINGS
-    const renewed = isOver ? ({ state: 'over' } as const) : yield* newLinks(one.files)
+    let renewed: Renewed = { state: 'over' }
+    if (one.renewals <= MAX_RENEWALS && one.tries++ < MAX_LISTINGS) {
+      const input = { ...ref, files: one.files }
+      const [outcome] = yield* settle(context, [call(context, exportNames.renewLinks, input)])
+      // No outcome means the same as for a file.
+      renewed = (outcome ?? { state: 'later', seconds: WAIT_SECONDS[0] }) as Renewed
+    }
     if (renewed.state === 'later') one.at = now() + renewed.seconds * 1000
     else {
       if (renewed.state === 'renewed') ready.push(...one.files)
       Object.assign(one, { files: [], at: 0, tries: 0 })
     }
-  }
-
-  function* newLinks(files: number[]): Generator<Task, Renewed> {
-    const [renewed] = yield* settle(context, [
-      call(context, exportNames.renewLinks, { ...ref, files }),
-    ])
-    // No outcome means the same as for a file.
-    return (renewed as Renewed | undefined) ?? { state: 'later', seconds: WAIT_SECONDS[0] }
   }
 }
 
