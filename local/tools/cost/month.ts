@@ -61,7 +61,7 @@ export const platform = {
 }
 
 const isExport = (name: string) =>
-  /^(?:export-|begin-run|import-file|renew-links|publish-run)/.test(name)
+  /^(?:export-|begin-|import-file|renew-links|compare-slice|publish-run|write-parquet)/.test(name)
 const isTimer = (name: string) =>
   /^(?:poll-|dispatch-events|resume-exports|housekeeping|export-av)/.test(name)
 const isDurable = (name: string) => isExport(name) && name !== 'export-av-health'

@@ -66,6 +66,12 @@ function introduction(counts: Counts, facts: TemplateFacts): string[] {
     'whether a transaction of many rows is billed as one operation, as counted here: one for each row would add',
     `${money((1_000_000 * EXPORTS * DAYS * prices.table.dollars) / 10_000)} dollars for 1,000,000 devices.`,
     '',
+    '**The comparison of each snapshot with the one before is not in the sums**: they were counted before it was built. It was',
+    'played once with the simulated fleet, in which 100 devices have 111 transitions at each export, more than in most fleets.',
+    'For 1,000,000 devices it adds 4 dollars for computing and 4 for the changes of 30 days. Histories of devices add 2 dollars',
+    'more each month until they are 400 days old, then 27 in all (`AV_HEALTH_HISTORY_DAYS`). Half the transitions add half.',
+    'For 10,000 devices all of this is 0.30 dollars.',
+    '',
   ]
 }
 

@@ -198,7 +198,7 @@ async function measureTables(connectionString: string) {
   const service = TableServiceClient.fromConnectionString(connectionString, options)
   const bytes = { snapshots: 0, other: 0, count: 0 }
   for await (const { name = '' } of service.listTables()) {
-    const kind = /^AvHealth/.test(name) ? 'snapshots' : 'other'
+    const kind = name.startsWith('AvHealthSnapshot') ? 'snapshots' : 'other'
     if (/^DefenderRelayCost/.test(name)) continue
     if (kind === 'snapshots') bytes.count += 1
     const table = TableClient.fromConnectionString(connectionString, name, options)
