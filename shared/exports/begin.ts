@@ -190,12 +190,13 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
     })
     // One renewal at a time; other callers wait and then find the new links.
     if (waitMs > 0) return { state: 'later', seconds: MIN_WAIT_S }
+    const released = { renewingUntil: null, waiting: null }
     let listing: Listing
     try {
       listing = await kind.listFiles()
     } catch (error) {
       // The next try need not wait for the end of this lease.
-      await runs.set(ref, { renewingUntil: null })
+      await runs.set(ref, released)
       const { reason, seconds } = toFailure(error)
       if (seconds === undefined) {
         await runs.set(ref, { reason: `renewing the links failed: ${reason}` })
@@ -205,11 +206,7 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       return { state: 'later', seconds }
     }
     const known = await files.all(ref.runId)
-    const { generatedTime } = await runs.set(ref, {
-      renewingUntil: null,
-      progressAt: stamp(clock),
-      waiting: null,
-    })
+    const { generatedTime } = await runs.set(ref, { ...released, progressAt: stamp(clock) })
     if (
       !isSameTime(listing.generatedTime, generatedTime) ||
       digestPaths(listing.files) !== digestPaths(known)

@@ -48,6 +48,7 @@ const usedUp = new UpstreamError({
   retryAfterMs: 15 * MINUTE_MS,
 })
 const listFiles = () => Promise.reject(usedUp)
+const refusal = new UpstreamError({ ...usedUp.facts, status: 403, retryable: false })
 
 describe('a run that stands still says for what and until when, in the run and in the report', () => {
   test('when the calls of the budget are used up before its list', async () => {
@@ -76,6 +77,18 @@ describe('a run that stands still says for what and until when, in the run and i
     expect((await shown()).run.waiting?.for).toContain("the app's own budget")
     await renewLinks(engine, { ...ref, files: [2] })
     expect((await shown()).run.waiting).toBeNull()
+  })
+
+  test('not for its new links any more when the upstream has refused them for good', async () => {
+    const { engine, ref, shown } = await prepare()
+    await beginRun(engine, ref)
+    await importFile(engine, { ...ref, file: 2 })
+    await renewLinks({ ...engine, kind: { ...engine.kind, listFiles } }, { ...ref, files: [2] })
+    const refused = { ...engine.kind, listFiles: () => Promise.reject(refusal) }
+
+    const over = await renewLinks({ ...engine, kind: refused }, { ...ref, files: [2] })
+
+    expect([over, (await shown()).run.waiting]).toEqual([{ state: 'over' }, null])
   })
 
   test('not for a renewal that storage broke off: the next try renews the links at once', async () => {
@@ -240,7 +253,10 @@ describe('on the host', () => {
   })
 })
 
-/** Plays a group of files on a clock of its own, and answers when each activity was called, in seconds. An activity may answer its error. */
+/**
+ * Plays a group of files on a clock of its own, and answers when each activity was called, in seconds. An activity may
+ * answer its error.
+ */
 function playGroup(files: number[], act: (name: string, file: number, at: number) => unknown) {
   let now = 0
   const calls: [second: number, name: string, file: number][] = []
