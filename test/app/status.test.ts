@@ -104,8 +104,10 @@ describe('status', () => {
     const { body: started } = await stack.post('av-health/exports')
     const run = await stack.runToEnd(started.runId)
     stack.clock.advance(60_000)
+    stack.configure({ AV_HEALTH_SCHEDULE: '0 0 0 1 1 *' })
 
     const { status, body } = await stack.get('status')
+    stack.configure()
 
     expect(status).toBe(200)
     expect(body.sections.avHealth).toEqual({ state: 'ok', problems: [] })

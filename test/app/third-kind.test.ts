@@ -11,7 +11,7 @@ import { alerts } from './alerts-kind.ts'
 
 // One line in the list: the app derives the rest when it is loaded, which is after this line.
 resources.push(alerts)
-const { startTestStack } = await import('../stack.ts')
+const { noTimers, startTestStack } = await import('../stack.ts')
 const { httpRoutes } = await import('../../shared/app/http.ts')
 const { emitHeartbeat } = await import('../../shared/app/heartbeat.ts')
 const { pollChanges, pollTimers } = await import('../../shared/app/triggers.ts')
@@ -49,8 +49,17 @@ const granted = ['Alert.Read.All', 'Machine.Read.All', 'Vulnerability.Read.All']
 const machineId = 'a'.repeat(40)
 let stack: TestStack
 
+const { setting, usual } = alerts.schedule
+/** Starts the app with the usual schedule of alerts; the timers of its host have another one, and never fire. */
+const configure = (schedule = usual) => stack.configure({ [setting]: schedule })
+
 beforeAll(async () => {
-  stack = await startTestStack({ fleet: { size: 3, files: 1, badLines: 0 }, token: { roles } })
+  stack = await startTestStack({
+    fleet: { size: 3, files: 1, badLines: 0 },
+    token: { roles },
+    env: { ...noTimers, [setting]: noTimers.MACHINE_ACTIONS_SCHEDULE },
+  })
+  configure()
 })
 beforeEach(() => {
   roles.splice(0, roles.length, ...granted)
@@ -154,9 +163,9 @@ test('preflight checks it with its own probe and names its role', async () => {
   const ready = await check()
   roles.splice(0, 1)
   const off = await check()
-  stack.configure({ ALERTS_SCHEDULE: 'each minute' })
+  configure('each minute')
   const wrong = await check()
-  stack.configure()
+  configure()
 
   expect(ready).toMatchObject({ state: 'ready' })
   expect(ready?.checks.at(-1)).toMatchObject({ name: 'probe', ok: true })

@@ -3,7 +3,7 @@ import type { ForcedAnswer } from '../../local/simulator/faults.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
 import { bounds } from '../../shared/platform/body.ts'
 import { limitByClock } from '../limits.ts'
-import { startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack, type TestStackOptions } from '../stack.ts'
 
 let stack: TestStack
 let nextId = 70
@@ -13,9 +13,7 @@ afterAll(() => stack.stop())
 /** Starts everything without timers that poll, in place of what ran before. */
 async function start(options: TestStackOptions = {}): Promise<void> {
   await stack?.stop()
-  const never = '0 0 0 29 2 *'
-  const env = { MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never }
-  stack = await startTestStack({ fleet: { size: 3, files: 1 }, env, ...options })
+  stack = await startTestStack({ fleet: { size: 3, files: 1 }, env: noTimers, ...options })
 }
 
 const check = (resource: string) => stack.post(`changes/${resource}/check`)

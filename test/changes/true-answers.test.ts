@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { noFaults } from '../../local/simulator/faults.ts'
 import { changesSwitches } from '../../local/simulator/switches/changes.ts'
 import { createTables } from '../../shared/platform/azure-table.ts'
-import { startTestStack, type TestStack } from '../stack.ts'
+import { noTimers, startTestStack, type TestStack } from '../stack.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -13,9 +13,7 @@ afterEach(() => stack.stop())
 
 /** Starts everything without timers that poll; the first polls are over. */
 async function start(): Promise<void> {
-  const never = '0 0 0 29 2 *'
-  const env = { MACHINE_ACTIONS_SCHEDULE: never, INVESTIGATIONS_SCHEDULE: never }
-  stack = await startTestStack({ fleet: { size: 3, files: 1 }, env })
+  stack = await startTestStack({ fleet: { size: 3, files: 1 }, env: noTimers })
   await check('machine-actions')
   await check('investigations')
 }
