@@ -49,6 +49,9 @@ const REJECTS_SHOWN = 3
 const QUIET_MS = 5000
 
 const startedSchema = z.object({ runId: z.string(), joined: z.boolean() })
+const runsSchema = z.object({
+  runs: z.array(z.object({ runId: z.string(), state: runSummarySchema.shape.state })),
+})
 const snapshotsSchema = z.object({
   snapshots: z.array(z.object({ current: z.boolean(), devices: z.int() })),
 })
@@ -60,7 +63,10 @@ const snapshotsSchema = z.object({
 export async function exportOnce(options: OnceOptions): Promise<OnceReport> {
   const call = callerOf(options)
   const start = () => call('POST', 'av-health/exports', startedSchema)
-  const first = await start()
+  // A start does not join every run: one that is published on request refuses it.
+  const { runs } = await call('GET', 'av-health/exports?limit=1000', runsSchema)
+  const unfinished = runs.find(({ state }) => !finalStates.has(state))
+  const first = unfinished ? { runId: unfinished.runId, joined: true } : await start()
   let end = await follow(options, call, first)
   if (end.run.state === 'failed' && first.joined) end = await follow(options, call, await start())
   const { seconds, rowsPerSecond } = end

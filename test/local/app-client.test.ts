@@ -81,7 +81,7 @@ const snapshots = {
 
 test('rows that an earlier process has read do not count in the rate', async () => {
   const { ask, seen, left } = await scripted([
-    ['POST exports', 202, started('a', true)],
+    ['GET exports', 200, { runs: [run('a', 'importing')] }],
     ['GET exports/a', 200, run('a', 'importing', 5000)],
     ['GET exports/a', 200, run('a', 'published', 5000)],
     ['GET snapshots', 200, snapshots],
@@ -100,9 +100,20 @@ test('rows that an earlier process has read do not count in the rate', async () 
   expect(left).toEqual([])
 })
 
+test('an older run that is published on request is finished first, since no start joins it', async () => {
+  const { ask, left } = await scripted([
+    ['GET exports', 200, { runs: [run('newer', 'unchanged'), run('a', 'comparing')] }],
+    ['GET exports/a', 200, run('a', 'published')],
+    ['GET snapshots', 200, snapshots],
+  ])
+
+  expect(await ask()).toMatchObject({ ok: true, runId: 'a' })
+  expect(left).toEqual([])
+})
+
 test('a run without progress is resumed, a run with progress is not', async () => {
   const { ask, resumed } = await scripted([
-    ['POST exports', 202, started('a', true)],
+    ['GET exports', 200, { runs: [run('a', 'importing')] }],
     ['GET exports/a', 200, run('a', 'listing')],
     ['GET exports/a', 200, run('a', 'importing')],
     ['GET exports/a', 200, run('a', 'importing')],
@@ -118,7 +129,7 @@ test('a run without progress is resumed, a run with progress is not', async () =
 
 test('an unfinished run that then fails is followed by a new one, once', async () => {
   const { ask, left } = await scripted([
-    ['POST exports', 202, started('old', true)],
+    ['GET exports', 200, { runs: [run('old', 'listing')] }],
     ['GET exports/old', 200, run('old', 'failed')],
     ['POST exports', 202, started('new', true)],
     ['GET exports/new', 200, run('new', 'failed')],
@@ -133,6 +144,7 @@ test('an unfinished run that then fails is followed by a new one, once', async (
 
 test('a failed run that this process has started is the answer', async () => {
   const { ask } = await scripted([
+    ['GET exports', 200, { runs: [run('z', 'failed')] }],
     ['POST exports', 202, started('a', false)],
     ['GET exports/a', 200, run('a', 'empty')],
     ['GET snapshots', 200, snapshots],
@@ -142,7 +154,10 @@ test('a failed run that this process has started is the answer', async () => {
 })
 
 test('an unsuccessful answer is reported with its text', async () => {
-  const { ask } = await scripted([['POST exports', 503, { title: 'Not set up' }]])
+  const { ask } = await scripted([
+    ['GET exports', 200, { runs: [] }],
+    ['POST exports', 503, { title: 'Not set up' }],
+  ])
 
   await expect(ask()).rejects.toThrow(
     'POST /api/av-health/exports answered 503: {"title":"Not set up"}',
