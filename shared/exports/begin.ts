@@ -16,7 +16,6 @@ import {
   isSameTime,
   type Run,
   unlessFenced,
-  type Waiting,
 } from './run-record.ts'
 import { createFor } from './snapshot-table.ts'
 
@@ -44,7 +43,7 @@ export async function beginRun(engine: ExportEngine, ref: RunRef): Promise<Begun
       await endRun(engine, ref, { state: 'failed', reason })
       return { state: 'over' }
     }
-    await runs.set(ref, { state: 'listing', reason, waiting: inSeconds(clock, seconds, reason) })
+    await runs.set(ref, { state: 'listing', ...laterFor(run, offer, clock) })
     return { state: 'later', seconds }
   })
 }
@@ -76,12 +75,22 @@ interface ListingFailure {
   reason: string
   seconds?: number
   status?: number
+  /** No call was sent: the calls before have used up the app's own budget, and their failure is the cause. */
+  isOwn?: boolean
 }
 
-const inSeconds = (clock: Clock, seconds: number, reason: string): Waiting => ({
-  for: `a list of files: ${reason}`,
-  until: new Date(clock.now().getTime() + seconds * SECOND_MS).toISOString(),
-})
+/** What a run shows until the next listing, and as its reason when that is never requested. */
+function laterFor(
+  run: Run,
+  { seconds = 0, reason, isOwn }: ListingFailure,
+  clock: Clock,
+): Pick<Run, 'reason' | 'waiting'> {
+  const until = new Date(clock.now().getTime() + seconds * SECOND_MS).toISOString()
+  return {
+    reason: (isOwn && run.reason) || reason,
+    waiting: { for: `a list of files: ${reason}`, until },
+  }
+}
 
 /** All tries together last longer than storage may keep the budget waiting. */
 const MIN_WAIT_S = 15
@@ -89,10 +98,10 @@ const MIN_WAIT_S = 15
 /** What an expected error means for a listing; throws any other error. */
 function toFailure(error: unknown): ListingFailure {
   if (error instanceof UpstreamError) {
-    const { status, retryable, retryAfterMs = 30_000 } = error.facts
+    const { status, code, retryable, retryAfterMs = 30_000 } = error.facts
     const wait = Math.max(Math.ceil(retryAfterMs / 1000), MIN_WAIT_S)
     const seconds = retryable ? Math.min(wait, 900) : undefined
-    return { reason: error.message, seconds, status }
+    return { reason: error.message, seconds, status, isOwn: code === 'OwnBudget' }
   }
   if (error instanceof ConfigError || error instanceof ShapeError) return { reason: error.message }
   throw error
@@ -196,22 +205,22 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
       listing = await kind.listFiles()
     } catch (error) {
       // The next try need not wait for the end of this lease.
-      await runs.set(ref, released)
-      const { reason, seconds } = toFailure(error)
-      if (seconds === undefined) {
-        await runs.set(ref, { reason: `renewing the links failed: ${reason}` })
-        return { state: 'over' }
-      }
-      await runs.set(ref, { waiting: inSeconds(clock, seconds, reason) })
-      return { state: 'later', seconds }
+      const run = await runs.set(ref, released)
+      const failure = toFailure(error)
+      const { seconds } = failure
+      const reason = `renewing the links failed: ${failure.reason}`
+      const isLater = seconds !== undefined
+      await runs.set(ref, isLater ? laterFor(run, { ...failure, reason }, clock) : { reason })
+      return isLater ? { state: 'later', seconds } : { state: 'over' }
     }
     const known = await files.all(ref.runId)
-    const { generatedTime } = await runs.set(ref, { ...released, progressAt: stamp(clock) })
-    if (
-      !isSameTime(listing.generatedTime, generatedTime) ||
-      digestPaths(listing.files) !== digestPaths(known)
-    ) {
-      await runs.set(ref, { reason: SUPERSEDED })
+    const reset = { ...released, reason: null, progressAt: stamp(clock) }
+    const { generatedTime } = await runs.set(ref, reset)
+    const isSame = isSameTime(listing.generatedTime, generatedTime)
+    if (!isSame || digestPaths(listing.files) !== digestPaths(known)) {
+      const other = `the export of ${listing.generatedTime ?? 'an unknown time'}`
+      const listed = listing.files.length === 0 ? 'no file' : isSame ? 'other files' : other
+      await runs.set(ref, { reason: `${SUPERSEDED}: it lists ${listed}` })
       return { state: 'over' }
     }
     const links = new Map(listing.files.map(({ path, link }) => [path, link]))
@@ -229,5 +238,5 @@ export async function renewLinks(engine: ExportEngine, ref: FilesRef): Promise<R
   })
 }
 
-/** The reason of a run that failed because the upstream published a newer export; the run is started again. */
-export const SUPERSEDED = 'the upstream replaced the export while it was being imported'
+/** How the reason begins of a run whose export the upstream has replaced; the run is started again. */
+export const SUPERSEDED = 'the upstream no longer lists the export that was being imported'

@@ -27,7 +27,7 @@ export async function decideOutcome(
   const { parsed, written, duplicates, rejected, unreadableRows } = counts
   const bad = files.filter((file) => file.state !== 'imported')
   if (bad.length > 0) {
-    const named = bad.slice(0, 3).map((file) => `${file.path} (${file.reason ?? file.state})`)
+    const named = bad.slice(0, 3).map((file) => `${file.path} (${file.reason})`)
     return failed(
       run.reason ?? `${bad.length} of ${files.length} files failed: ${named.join(', ')}`,
     )

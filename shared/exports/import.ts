@@ -1,4 +1,4 @@
-import { ShapeError, UpstreamError } from '../platform/errors.ts'
+import { ConfigError, ShapeError, UpstreamError } from '../platform/errors.ts'
 import { redact } from '../platform/redact.ts'
 import { isConflict } from '../platform/table.ts'
 import { type ExportEngine, stamp } from './engine.ts'
@@ -86,6 +86,7 @@ async function attempt(
       }
       return { state: facts.retryable ? 'waiting' : 'failed', reason }
     }
+    if (error instanceof ConfigError) return { state: 'failed', reason: error.message }
     if (error instanceof ShapeError) {
       return { state: file.attempts < SHAPE_ATTEMPTS ? 'waiting' : 'failed', reason: error.message }
     }

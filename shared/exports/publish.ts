@@ -11,7 +11,6 @@ import {
   countFiles,
   type End,
   Fenced,
-  type FileRecord,
   isFinal,
   isOver,
   keepsTable,
@@ -53,8 +52,10 @@ async function closeImport(engine: ExportEngine, ref: RunRef, run: Run): Promise
   const { runId } = ref
   for await (const file of files.list(runId)) {
     if (isFinal(file)) continue
-    const fail = (known: FileRecord) => ({ ...known, state: 'failed' as const })
-    await files.update({ ...ref, file: file.number }, fail)
+    await files.update({ ...ref, file: file.number }, (known) => ({
+      ...known,
+      ...{ state: 'failed', reason: known.reason ?? 'no attempt came to an end' },
+    }))
   }
   const all = await files.all(runId)
   const counts = countFiles(all)

@@ -114,7 +114,8 @@ function unmetWishes(run: Run, { method, force }: StartOptions): string[] {
 export async function resumeExports(engine: ExportEngine, executor: Executor): Promise<void> {
   await resumeRun(engine, executor)
   const [last] = await engine.runs.runs(1)
-  if (last?.state === 'failed' && last.reason === SUPERSEDED && !(await engine.runs.active())) {
+  const isSuperseded = last?.state === 'failed' && last.reason?.startsWith(SUPERSEDED)
+  if (isSuperseded && !(await engine.runs.active())) {
     await startRun(engine, executor, { method: last.requestedMethod })
   }
 }

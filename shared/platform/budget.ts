@@ -119,6 +119,7 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
   let answer: DatedAnswer | undefined
   let stoppedUntilMs = 0
   let spreadMs = 0
+  let isAsking = false
 
   const ownMs = () => clock.now().getTime()
   const time = () => serverTime(answer, ownMs())
@@ -158,7 +159,9 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
       if (bucket > from) freeMs = bucket * BUCKET_MS
       const waitMs = freeMs > nowMs ? freeMs - nowMs + spreadMs : 0
       if (ownMs() + waitMs >= deadlineMs) {
-        reject(refusal(waitMs))
+        // It is over only because the answer of the table is late.
+        const isSilent = isAsking && deadlineMs === Number.NEGATIVE_INFINITY
+        reject(refusal(waitMs, isSilent ? 'timeout' : 'refused'))
         return false
       }
       used = addUsed(used, bucket, priority, 1)
@@ -197,7 +200,12 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
     }
   }
 
-  const grantOnce = singleFlight(grant)
+  const grantOnce = singleFlight(async () => {
+    isAsking = true
+    await grant().finally(() => {
+      isAsking = false
+    })
+  })
 
   /** Works on a queue until it is empty. */
   async function drain(priority: Priority): Promise<void> {
@@ -216,13 +224,13 @@ function createLimiter<Family extends string>(options: BudgetOptions<Family>, fa
     }
   }
 
-  const refusal = (waitMs: number) =>
+  const refusal = (waitMs: number, reason: 'refused' | 'timeout') =>
     new UpstreamError({
       upstream,
       call: `calls of ${family}`,
       status: 429,
       code: 'OwnBudget',
-      reason: 'refused',
+      reason,
       retryable: true,
       retryAfterMs: Math.max(waitMs, SECOND_MS),
     })

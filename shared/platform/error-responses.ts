@@ -127,6 +127,15 @@ export function upstreamProblem({ message, facts }: UpstreamError): ProblemFacts
     .join('; ')
   const later = { detail, fix: facts.fix ?? 'Try again later.', retryAfterMs: facts.retryAfterMs }
   if (facts.reason === 'timeout') {
+    const { retryAfterMs, code } = facts
+    if (code === 'OwnBudget')
+      return {
+        problem: 'storage-unavailable',
+        status: 503,
+        ...storageProblemOf('data'),
+        detail,
+        retryAfterMs,
+      }
     return {
       problem: 'upstream-timeout',
       status: 504,

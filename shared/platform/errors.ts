@@ -79,7 +79,10 @@ export class UpstreamError extends Error {
 
   constructor(facts: UpstreamFacts) {
     const { upstream, call, status, code, reason } = facts
-    const own = code === 'OwnBudget' && "the app's own budget allows no call now"
+    const isSilent = reason === 'timeout'
+    const own =
+      code === 'OwnBudget' &&
+      `the app's own budget ${isSilent ? 'does not answer' : 'allows no call now'}`
     const answer = own || (code ? `${status} ${code}` : status)
     super(`${upstream}: ${call}: ${status === undefined ? reason : answer}`)
     this.name = 'UpstreamError'

@@ -121,6 +121,24 @@ test('a request for which no call is left is logged as such', async () => {
   expect(lines[0]).toContain('budget exhausted {"route":"greet"')
 })
 
+test('a budget whose table gives no answer is a failure of storage, not of the budget', async () => {
+  const facts = {
+    upstream: 'defender',
+    call: 'calls of x',
+    status: 429,
+    code: 'OwnBudget',
+  } as const
+  const { outcome } = await answer(async () => {
+    throw new UpstreamError({ ...facts, reason: 'timeout', retryable: true })
+  })
+
+  expect(outcome.status).toBe(503)
+  expect(JSON.parse(String(outcome.body))).toMatchObject({
+    type: 'urn:defender-relay:storage-unavailable',
+    detail: "defender: calls of x: the app's own budget does not answer",
+  })
+})
+
 test('a bug is not answered: it is thrown to the host, which hides its details from the caller', async () => {
   const bug = new TypeError('undefined is not a function, sig=abc')
 

@@ -127,7 +127,7 @@ describe('an export by files', () => {
     const second = await stack.runToEnd(again)
 
     // Either the listing came after the change, or the run found the change and failed.
-    if (first.state === 'failed') expect(first.reason).toContain('replaced the export')
+    if (first.state === 'failed') expect(first.reason).toContain('it lists the export of')
     expect(second.state).toBe('published')
   })
 

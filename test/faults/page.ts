@@ -26,8 +26,17 @@ happens. Then it ends, and the schedules go on. A cell passes only when afterwar
 - no lease is held, no message waits, no table is left without a run;
 - the upstream never had to refuse a call as one too many.
 
-A number in brackets says at how many requests of that kind the fault was tried, each as a cell of its own. In the last
-section a real host is killed and started again.
+A number in brackets says at how many requests of that kind the fault was tried, each as a cell of its own. A step has
+one line for each thing that came out of it, so a fault can stand in two of them. In the last section a real host is
+killed and started again. The words:
+
+| word | meaning |
+|---|---|
+| killed before, killed after | the instance dies when the request is about to leave, or when it has been carried out and its answer is not read yet |
+| executor | the durable orchestration that carries out a run |
+| by another executor | the schedule \`resume-exports\` found the run without a live executor and began another one, which finished it |
+| without changes | the snapshot is published; what changed since the one before was not compared in time, and the run says so |
+| started again | the upstream replaced the export meanwhile, so the app began a new run by itself |
 `
 
 /** The page for these results. */

@@ -59,7 +59,7 @@ async function exportOutcome(world: World): Promise<string> {
     hit.reason === null ? hit.state : `${hit.state}: ${plain(hit.reason)}`,
     hit.epoch > 1 ? 'by another executor' : '',
     hit.changes?.state === 'unknown' ? 'without changes' : '',
-    later.length > 1 ? `${later.length - 1} more` : '',
+    later.length > 1 ? 'started again' : '',
   ]
   return parts.filter(Boolean).join(', ')
 }

@@ -198,7 +198,7 @@ test('the bound counts from the call: a call that finds no token left is refused
     await clock.advance(100)
   }
 
-  expect(await acquired).toMatchObject({ code: 'OwnBudget' })
+  expect(await acquired).toMatchObject({ code: 'OwnBudget', reason: 'refused' })
   expect(endMs - startMs).toBeLessThanOrEqual(20_000)
 })
 
@@ -219,7 +219,7 @@ test.each([0, 20_000])(
     await clock.advance(1)
 
     expect(before).toBeUndefined()
-    expect(refused).toMatchObject({ code: 'OwnBudget', retryAfterMs: 1000 })
+    expect(refused).toMatchObject({ code: 'OwnBudget', reason: 'timeout', retryAfterMs: 1000 })
   },
 )
 
