@@ -35,13 +35,16 @@ const isWaiting = (state: string) =>
 export function createProgress(screen: Screen): Progress {
   let bar = ''
   let lastLineAt = Number.NEGATIVE_INFINITY
-  let lastState = ''
+  let lastNews = ''
   return {
     show({ run, rowsPerSecond }) {
       const { imported, listed, parsed } = run.counts
       const waiting = run.files.filter(({ state, reason }) => reason !== null && isWaiting(state))
       const why = [...new Set(waiting.map(({ reason }) => reason))].join(', ')
-      const tail = waiting.length > 0 ? `, ${waiting.length} waiting: ${why}` : ''
+      const some = waiting.length > 0 ? `, ${waiting.length} waiting: ${why}` : ''
+      const all = run.waiting
+      const news = `${run.state} ${all?.for}`
+      const tail = all ? `, waits until ${all.until.slice(11, 19)} UTC for ${all.for}` : some
       const text = `${run.state}: ${imported}/${listed} files, ${parsed} rows, ${rowsPerSecond} rows/s${tail}`
       if (screen.isTTY) {
         const full = listed > 0 ? Math.round((imported / listed) * BAR) : 0
@@ -51,8 +54,8 @@ export function createProgress(screen: Screen): Progress {
           (screen.columns || 80) - 1,
         )
         screen.write(`\r\x1b[2K${bar}`)
-      } else if (run.state !== lastState || performance.now() - lastLineAt >= LINE_EVERY_MS) {
-        lastState = run.state
+      } else if (news !== lastNews || performance.now() - lastLineAt >= LINE_EVERY_MS) {
+        lastNews = news
         lastLineAt = performance.now()
         screen.write(`${text}\n`)
       }

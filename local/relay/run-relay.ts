@@ -119,11 +119,14 @@ function withoutKey(terminal: Terminal, { key }: Target): Terminal {
 
 async function askOnce(command: Command, input: CommandInput, terminal: Terminal): Promise<number> {
   let answer = await input.ask(await command.ask(input))
-  let lastState = ''
+  let last = ''
   while (answer.status === 202 && command.waits?.(input.options)) {
     const state = pickText(answer.body, 'state') || 'not finished'
-    if (state !== lastState) terminal.err(`${state}: waiting …`)
-    lastState = state
+    const cause = pickText(answer.body, 'waiting.for')
+    const until = pickText(answer.body, 'waiting.until')
+    const now = `${state}: ${cause ? `waits for ${cause}, until ${until}` : 'waiting …'}`
+    if (now !== last) terminal.err(now)
+    last = now
     if (answer.location === null) throw new RelayError('The app answered 202 without a Location.')
     await terminal.sleep(answer.retryAfterMs)
     answer = await follow(answer.location)

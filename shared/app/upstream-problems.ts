@@ -23,14 +23,15 @@ const fixes: Record<Upstream, Partial<Record<State, string>>> = {
       'Check the licence (Defender for Endpoint Plan 2), the device groups and rights of the identity in the Defender portal, and DEFENDER_CLOUD and DEFENDER_AUDIENCE.',
     gone: 'The route is gone: check DEFENDER_CLOUD and DEFENDER_BASE_URL, and whether Microsoft has retired the API.',
     throttled:
-      'Another app may be using the same app registration: limits count per application and tenant.',
+      'The app waits and tries again by itself. If it lasts, another app may be using the same app registration: limits count per application and tenant.',
     incompatible,
   },
   Tenable: {
     forbidden:
       'Give the Tenable user of the keys the missing permission, or the app the keys of another user.',
     gone: 'The route is gone: check TENABLE_BASE_URL.',
-    throttled: 'Another program may be using the same keys: limits count per Tenable user.',
+    throttled:
+      'The app waits and tries again by itself. If it lasts, another program may be using the same keys: limits count per Tenable user.',
     incompatible,
   },
 }

@@ -166,7 +166,7 @@ async function decideListing(
   if (!current || method === 'json') return undefined
   const isOlder = isEarlier(generatedTime, current.generatedTime)
   if (isOlder && current.method === 'files')
-    return { state: 'failed', reason: 'the listing is older than the published snapshot' }
+    return { state: 'failed', reason: 'the upstream lists an export older than the snapshot' }
   if (isOlder && !run.force) {
     const reason = `the export is older than snapshot ${current.runId}, which was read page by page`
     return { state: 'unchanged', reason }

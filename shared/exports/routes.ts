@@ -50,7 +50,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     new RequestError({
       status: 409,
       problem: 'export-in-progress',
-      title: 'Another run is in progress',
+      title: 'A run is in progress',
       detail: `Run ${runId} is in progress and ${why}.`,
       fix: `Repeat it when GET /api/${kind}/exports/${runId}/wait answers 200.`,
     })
@@ -62,8 +62,11 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
     retryAfterSeconds: 10,
     async read(runId, { engine }) {
       const run = await findRun(engine, runId)
-      if (isOver(run.state)) return { status: 200, body: await viewRun(engine, run) }
-      return { status: 202, body: { runId, state: run.state } }
+      const body = await viewRun(engine, run)
+      const { state, waiting } = body
+      return isOver(state)
+        ? { status: 200, body }
+        : { status: 202, body: { runId, state, waiting } }
     },
   } satisfies LongPollOption<ExportDeps, typeof runId>
 
@@ -118,7 +121,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
           problem: 'run-not-publishable',
           title: 'This run can not be published',
           detail: `Run ${runId} ${answer.refusal}.`,
-          fix: `POST /api/${kind}/exports starts a new run.`,
+          fix: `Only a run that a guard stopped can be published, within 24 hours. POST /api/${kind}/exports starts a new one.`,
         })
       }
       return { status: 202, body: { runId, state: answer.run.state }, subject: runId }
@@ -184,7 +187,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
       200: { description: 'The run has ended.', body: runSummarySchema },
       202: {
         description: 'Not yet: poll Location again after Retry-After.',
-        body: stateSchema,
+        body: stateSchema.extend({ waiting: runSummarySchema.shape.waiting }),
       },
     },
     longPoll: wait,

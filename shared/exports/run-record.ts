@@ -50,7 +50,10 @@ const rowCounts = {
 /** What stops a run that is worse than the snapshot before. */
 export const guards = ['rejected', 'unreadable', 'devices'] as const
 
-export const waitingSchema = z.strictObject({ for: z.string(), until: z.string() })
+export const waitingSchema = z.strictObject({
+  for: z.string(),
+  until: z.string().describe('When the app tries again.'),
+})
 export type Waiting = z.output<typeof waitingSchema>
 
 /** What a snapshot says about the changes since the one before. */

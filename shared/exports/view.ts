@@ -55,7 +55,7 @@ export const runSummarySchema = z.strictObject({
   epoch: z.int(),
   counts: z.strictObject(runCounts),
   notReadyAtFirst: z.int(),
-  linksRenewed: z.int(),
+  linksRenewed: z.int().describe('Links of files that were replaced by new ones.'),
   unknownFields: countsByName,
   unreadable: countsByName.describe('How often a field was present and could not be read.'),
   unreadableRows: z.int().describe('Rows in which a field that answers rest on is unreadable.'),

@@ -223,12 +223,18 @@ describe('the key', () => {
 })
 
 test('a wait asks again after the time in the answer, and prints each new state', async () => {
-  const states = ['listing', 'importing', 'importing']
+  const waiting = { for: 'a list of files', until: '2026-12-01T04:05:06Z' }
+  const states = [
+    { state: 'listing', waiting: null },
+    { state: 'listing', waiting },
+    { state: 'importing', waiting: null },
+    { state: 'importing', waiting: null },
+  ]
   const waits: number[] = []
   const app = await startApp((request, response) => {
     const state = states.shift()
     const location = `http://${request.headers.host}/api/continue/t1`
-    if (state) json({ state }, 202, { location, 'retry-after': '7' })(request, response)
+    if (state) json(state, 202, { location, 'retry-after': '7' })(request, response)
     else json({ state: 'failed' })(request, response)
   })
 
@@ -236,11 +242,11 @@ test('a wait asks again after the time in the answer, and prints each new state'
     sleep: async (ms) => void waits.push(ms),
   })
 
-  expect(waits).toEqual([7000, 7000, 7000])
+  expect(waits).toEqual([7000, 7000, 7000, 7000])
   expect(waited).toEqual({
     code: 1,
     out: 'state  failed\n',
-    err: 'listing: waiting …\nimporting: waiting …\n',
+    err: 'listing: waiting …\nlisting: waits for a list of files, until 2026-12-01T04:05:06Z\nimporting: waiting …\n',
   })
 })
 

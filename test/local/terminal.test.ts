@@ -105,6 +105,21 @@ test('without a terminal a state is printed once, without control characters', (
   ])
 })
 
+test('what a run waits for, and until when, is printed once it is known', () => {
+  const screen = screenOf({})
+  const progress = createProgress(screen)
+  const waiting = { for: 'a list of files: defender: 500', until: '2026-12-01T04:05:06.789Z' }
+
+  progress.show({ run: { ...run, state: 'listing', files: [] }, rowsPerSecond: 0 })
+  progress.show({ run: { ...run, state: 'listing', files: [], waiting }, rowsPerSecond: 0 })
+  progress.show({ run: { ...run, state: 'listing', files: [], waiting }, rowsPerSecond: 0 })
+
+  expect(screen.written).toEqual([
+    'listing: 2/4 files, 1234 rows, 0 rows/s\n',
+    'listing: 2/4 files, 1234 rows, 0 rows/s, waits until 04:05:06 UTC for a list of files: defender: 500\n',
+  ])
+})
+
 test('a command of a fix is the one of the shell in use', () => {
   const line = 'sh bicep/grants/grant-roles.sh object-1 Alert.Read.All'
   const inPowerShell = 'pwsh bicep/grants/grant-roles.ps1 object-1 Alert.Read.All'

@@ -90,7 +90,7 @@ export const problemTypes: Record<string, ProblemType> = {
   'export-in-progress': {
     statuses: [409],
     meaning:
-      'Another run is in progress, which was started with another method or without `force`, or must end before a run is published on request. `detail` names it and what it does not do.',
+      'A run is in progress, which was started with another method or without `force`, or must end before a run is published on request. `detail` names it and what it does not do.',
   },
   'run-not-publishable': {
     statuses: [409],
