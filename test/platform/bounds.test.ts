@@ -25,7 +25,8 @@ const clock = { now: () => new Date(), sleep: async () => {} }
 
 /** The clients of an upstream on loopback. */
 async function clientsOf(answer: RequestListener) {
-  const server = createServer((request, response) => {
+  // A slow machine may parse a page for longer than a server keeps its connection open.
+  const server = createServer({ keepAliveTimeout: 0 }, (request, response) => {
     request.resume()
     response.setHeader('content-type', 'application/json')
     answer(request, response)
