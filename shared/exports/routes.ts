@@ -18,7 +18,7 @@ export interface ExportDeps {
 }
 
 const route = defineRoute<ExportDeps>()
-const runId = z.string().regex(RUN_ID, 'is not a run id')
+const runId = z.string().regex(RUN_ID, 'is not a run id such as 20261120060000abcd')
 const stateSchema = z.strictObject({ runId: z.string(), state: z.string() })
 const startedSchema = stateSchema.extend({ joined: z.boolean() })
 
@@ -93,7 +93,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
       const { unmet, ...started } = await startRun(engine, executor, body)
       const { runId } = started
       if (unmet.length > 0)
-        throw inProgress(runId, `was started otherwise: it does not meet ${unmet.join(' and ')}`)
+        throw inProgress(runId, `was started otherwise, without ${unmet.join(' and ')}`)
       return { status: 202, body: started, subject: runId }
     },
   })

@@ -145,7 +145,7 @@ export async function readBody(request: IncomingRequest): Promise<unknown> {
   try {
     body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch {
-    throw invalidRequest([{ path: 'body', message: 'is not JSON' }])
+    throw invalidRequest([{ path: 'body', message: 'is not JSON in UTF-8' }])
   }
   if (isTooDeep(body)) throw invalidRequest([{ path: 'body', message: 'is nested too deeply' }])
   return body

@@ -215,8 +215,8 @@ describe('a body', () => {
     ['{"name":"x","other":1}', ['body.other is unknown']],
     ['{"__proto__":{"name":1}}', ['body.__proto__ is unknown']],
     ['{"sizes":[{"w":1},{"w":2,"h":3}]}', ['body.sizes.1.h is unknown']],
-    ['{', ['body is not JSON']],
-    ['name=x', ['body is not JSON']],
+    ['{', ['body is not JSON in UTF-8']],
+    ['name=x', ['body is not JSON in UTF-8']],
   ])('%s is refused with what is wrong', async (body, errors) => {
     expect(await wrong({ body })).toEqual(errors)
   })
@@ -231,7 +231,7 @@ describe('a body', () => {
   test('that is no UTF-8 is refused, not repaired', async () => {
     const body = Buffer.concat([Buffer.from('{"name":"'), Buffer.from([0xff]), Buffer.from('"}')])
 
-    expect(await wrong({ body })).toEqual(['body is not JSON'])
+    expect(await wrong({ body })).toEqual(['body is not JSON in UTF-8'])
   })
 
   test('with several mistakes gets all of them with their paths', async () => {
