@@ -29,7 +29,7 @@ const ends: Record<string, object> = {
 }
 
 test('every switch of exports is rehearsed here', () => {
-  const names = [...Object.keys(ends), 'export-role-missing-once']
+  const names = [...Object.keys(ends), 'export-role-missing-once', 'export-list-500']
 
   expect(Object.keys(exportsSwitches).toSorted()).toEqual(names.toSorted())
 })
@@ -85,6 +85,25 @@ describe('one export after the other', () => {
     if (name === 'export-windows-settings')
       expect(JSON.stringify(run.unknownFields)).not.toMatch(/SchUse|Ltsc/)
   })
+})
+
+test('export-list-500', async () => {
+  await begin()
+  stack.clock.advance(20 * 60_000)
+  stack.simulator.setFaults(exportsSwitches['export-list-500']?.faults ?? {})
+
+  const { run, status } = await next()
+
+  // Also when its later tries have found no call of the budget left.
+  expect(run.reason).toMatch(/^the upstream gave no listing: .*InfoGatheringExport: 500 /)
+  expect(status.avHealth.lastRun).toMatchObject({ runId: run.runId, state: 'failed' })
+  expect(status.avHealth.current.devices).toBe(200)
+  expect(status.sections.avHealth.problems).toEqual([
+    expect.objectContaining({
+      code: 'unreachable',
+      consequences: expect.arrayContaining([`Export run ${run.runId} failed: ${run.reason}`]),
+    }),
+  ])
 })
 
 test('export-role-missing-once', async () => {

@@ -1,5 +1,5 @@
 import { createFleet } from '../fleet.ts'
-import { hourMs, momentAt, utcText } from '../moment.ts'
+import { hourMs, minuteMs, momentAt, utcText } from '../moment.ts'
 import { guid } from '../random.ts'
 import { json } from '../reply.ts'
 import { authorize, badRequest, type Route, readPage, type World } from '../route.ts'
@@ -41,9 +41,13 @@ export const informationGatheringExport: Route = {
   },
 }
 
+/** Six hours after the one before; earlier where that would be in the future, though always newer than the one before. */
 function nextSnapshot(world: World): void {
   const { options } = world.exports.current().fleet
-  const generatedTime = utcText(momentAt(Date.parse(options.generatedTime) + 6 * hourMs))
+  const beforeMs = Date.parse(options.generatedTime)
+  const latestMs = Math.max(beforeMs + minuteMs, world.clock.now().getTime())
+  const nextMs = Math.min(beforeMs + 6 * hourMs, Math.floor(latestMs / minuteMs) * minuteMs)
+  const generatedTime = utcText(momentAt(nextMs))
   world.faults.changeGeneratedTime = false
   world.exports.put(createFleet({ ...options, generatedTime }))
 }

@@ -22,6 +22,12 @@ export const exportsSwitches: Record<string, FaultSwitch> = {
     faults: { exportStatus: { answer: 403, calls: 2 } },
     expects: publishes('export files are not available', '"code":"export-by-pages"'),
   },
+  'export-list-500': {
+    summary:
+      'the list of files answers 500: the run tries it six times over some minutes, then fails with that reason',
+    faults: { exportStatus: { answer: 500, calls: Number.POSITIVE_INFINITY } },
+    expects: { ...fails, problems: ['unreachable'] },
+  },
   'export-single-quotes': {
     summary: unreadable('its antivirus data with single quotes'),
     faults: { ...next, spoiledRows: { how: 'single-quotes', every: 1 } },

@@ -33,12 +33,12 @@ export const platformSwitches: Record<string, FaultSwitch> = {
     expects: pollsFail('unreachable', 'The token endpoint is unreachable', 'session 502'),
   },
   'html-instead-of-json': {
-    summary: 'The page of a proxy with status 200: it is not JSON.',
+    summary: 'The lists that are polled are the page of a proxy with status 200: it is not JSON.',
     faults: both('html-200'),
     expects: pollsFail('polls-stopped', 'not JSON'),
   },
   'json-cut-off': {
-    summary: 'The JSON of an answer ends early: it is not JSON.',
+    summary: 'The JSON of the lists that are polled ends early: it is not JSON.',
     faults: both('broken-json'),
     expects: pollsFail('polls-stopped', 'not JSON'),
   },

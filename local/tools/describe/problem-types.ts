@@ -41,7 +41,8 @@ export const problemTypes: Record<string, ProblemType> = {
   },
   'unsupported-media-type': {
     statuses: [415],
-    meaning: 'The `Content-Type` is not JSON or names another charset than UTF-8, or the body is compressed.',
+    meaning:
+      'The `Content-Type` is not JSON or names another charset than UTF-8, or the body is compressed.',
   },
   'run-not-found': { statuses: [404], meaning: 'There is no export run with this id.' },
   'device-not-found': {

@@ -147,10 +147,11 @@ test('a new snapshot can be published, and links to the first stay valid', async
 
   const after = await list()
 
-  expect(after.generatedTime).toBe('2026-11-20T12:00:00Z')
+  // It is seven o'clock: six hours later would be in the future.
+  expect(after.generatedTime).toBe('2026-11-20T07:00:00Z')
   expect(after.exportFiles.map(belowContainer)).not.toEqual(before.exportFiles.map(belowContainer))
   expect((await fetch(before.exportFiles[0] ?? '')).status).toBe(200)
-  expect((await list()).generatedTime).toBe('2026-11-20T12:00:00Z')
+  expect((await list()).generatedTime).toBe('2026-11-20T07:00:00Z')
 })
 
 test('the list can be empty, and without a time', async () => {
