@@ -27,6 +27,7 @@ const features = {
   'kinds of events and their schemas, waits that fail': 4_600,
   'partitions by the beginning of an id, fewer pieces of a row': 400,
   'reasons of failed runs that name the cause, waits that say for what': 1_900,
+  'conditions of two snapshots are enough': 800,
   'thresholds and conditions in answers about a snapshot, histories that are not known': 1_300,
 }
 

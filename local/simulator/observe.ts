@@ -37,6 +37,8 @@ export function observe(sighting: Sighting): Observation {
       ? [Math.floor(generatedMs / 1000), Math.floor(generatedMs / 2 ** 40)]
       : [Math.floor((number + day) / 7)]
   const passing = createRandom(seed, number, copy + 2, ...values)
+  // What a device does not report it does not report tomorrow either.
+  const gaps = day === undefined ? passing : createRandom(seed, number, 13)
   const [platform, osKind, osVersion] = upgrade(systemOf(lasting), times(29))
   const name = rename(deviceNameOf(number, lasting), times(97))
   const ago = (longestMs: number, endMs = generatedMs) =>
@@ -64,7 +66,7 @@ export function observe(sighting: Sighting): Observation {
   const sparse = scanForm === 'flat' && lasting.chance(0.3)
   const known = <T>(value: T) => (sparse ? null : value)
   const part = (major: string) => ({
-    ...avPart(major, generatedMs, lasting, passing),
+    ...avPart(major, generatedMs, { lasting, passing, gaps }),
     ...(sparse ? unknownPart : {}),
   })
   return {
@@ -78,12 +80,12 @@ export function observe(sighting: Sighting): Observation {
     },
     platformPart: part('4.18'),
     platformExpiresAt: known(momentAt(generatedMs + lasting.int(200) * dayMs)),
-    signatureRefreshedAt: known(passing.chance(0.9) ? ago(dayMs) : null),
+    signatureRefreshedAt: known(gaps.chance(0.9) ? ago(dayMs) : null),
     modeRefreshedAt: known(ago(dayMs)),
     cloudProtection: known(lasting.pick(['Enabled', 'Enabled', 'Disabled', null])),
-    quick: scan(0.8, scanForm === 'flat', osKind, passing, scanned),
-    full: scan(0.3, scanForm === 'flat', osKind, passing, scanned),
-    custom: scanForm === 'flat' ? null : scan(0.05, false, 'windows', passing, scanned),
+    quick: scan(0.8, scanForm === 'flat', osKind, { passing, gaps }, scanned),
+    full: scan(0.3, scanForm === 'flat', osKind, { passing, gaps }, scanned),
+    custom: scanForm === 'flat' ? null : scan(0.05, false, 'windows', { passing, gaps }, scanned),
     scanForm,
     otherFields: sparse ? {} : otherFacts(osKind, lasting, passing),
     columnsOther: columns(number, passing),
@@ -139,19 +141,22 @@ function modeOf(lasting: Random, passing: Random): string {
   return passing.chance(0.02) ? passing.pick(['0', '1', '2']) : mode
 }
 
-function avPart(major: string, generatedMs: number, lasting: Random, passing: Random): AvPart {
+/** What stays of a device, what changes, and what it does not report. */
+type Randoms = Record<'lasting' | 'passing' | 'gaps', Random>
+
+function avPart(major: string, generatedMs: number, { lasting, passing, gaps }: Randoms): AvPart {
   const usual: Flag = lasting.chance(0.85) ? true : lasting.pick([false, false, 'unknown', null])
   const upToDate = passing.chance(0.03) ? passing.pick([true, false]) : usual
   const publishedMs =
     generatedMs - (upToDate === false ? 8 + passing.next() * 30 : passing.next() * 3) * dayMs
   return {
     version: `${major}.${25_010 + lasting.int(80)}.${lasting.int(12)}`,
-    updatedAt: passing.chance(0.95)
+    updatedAt: gaps.chance(0.95)
       ? momentAt(Math.min(generatedMs, publishedMs + passing.next() * dayMs), fraction(passing))
       : null,
-    publishedAt: passing.chance(0.95) ? momentAt(publishedMs) : null,
+    publishedAt: gaps.chance(0.95) ? momentAt(publishedMs) : null,
     upToDate,
-    ring: passing.chance(0.95) ? lasting.pick(['3', '4', '5', 'Broad']) : null,
+    ring: gaps.chance(0.95) ? lasting.pick(['3', '4', '5', 'Broad']) : null,
   }
 }
 
@@ -159,18 +164,18 @@ function scan(
   chance: number,
   resultOnly: boolean,
   osKind: Observation['osKind'],
-  random: Random,
+  { passing: random, gaps }: Omit<Randoms, 'lasting'>,
   ago: (ms: number) => Moment,
 ): Scan | null {
-  if (!random.chance(chance)) return null
+  if (!gaps.chance(chance)) return null
   // Systems other than Windows had a dash where there was no scan.
-  if (osKind !== 'windows' && random.chance(0.2)) return { result: '-', error: null, at: null }
+  if (osKind !== 'windows' && gaps.chance(0.2)) return { result: '-', error: null, at: null }
   const result = random.chance(0.85) ? 'Completed' : random.pick(['Canceled', 'Failed', ''])
   const error =
     result === 'Failed' ? random.pick(['0x80508023', '0x80004005']) : random.pick(['', null])
   return resultOnly
     ? { result, error: null, at: null }
-    : { result, error, at: random.chance(0.95) ? ago(9 * dayMs) : null }
+    : { result, error, at: gaps.chance(0.95) ? ago(9 * dayMs) : null }
 }
 
 function otherFacts(

@@ -3,19 +3,23 @@ import { DAY_MS, HOUR_MS } from '../platform/time.ts'
 import type { ExportEngine } from './engine.ts'
 import { sliceNames } from './fleet-rows.ts'
 import { type Run, unlessFenced } from './run-record.ts'
-import { dropSnapshot } from './snapshot-table.ts'
+import { dropConditions, dropSnapshot } from './snapshot-table.ts'
 
 /** How long a run that a guard stopped can be published. Its table stays longer than any such call lasts. */
 export const GUARDED_MS = DAY_MS
 const GUARDED_TABLE_MS = GUARDED_MS + HOUR_MS
+
+/** For how long conditions are dropped, again and again; after that they are dropped with their snapshot. */
+const CONDITIONS_MS = DAY_MS
 
 /** How long run records and changes are stored; longer than their snapshots. */
 const RUN_DAYS = 90
 const MAX_RUNS = 10_000
 
 /**
- * Drops expired snapshots, and deletes the records of old runs with their changes. Drops only tables of run rows, never
- * the current one and the one before it, and none before readers have had their grace period.
+ * Drops expired snapshots, and the conditions of all but the current one and the one before it: lists begin only in the
+ * current one. Deletes the records of old runs with their changes. Drops only tables of run rows, never those of these
+ * two, and none before readers have had their grace period.
  */
 export async function expireSnapshots(engine: ExportEngine): Promise<void> {
   const { kind, runs, files, clock, log, retention } = engine
@@ -39,6 +43,10 @@ export async function expireSnapshots(engine: ExportEngine): Promise<void> {
     const ref = { kind: kind.name, runId, epoch }
     await unlessFenced<unknown>(undefined, () => runs.dropped(ref))
     log.info('snapshot dropped', { runId, snapshot })
+  }
+  for (const [index, run] of published.slice(1).entries()) {
+    const agoMs = nowMs - Date.parse(published[index]?.supersededAt ?? '')
+    if (agoMs >= retention.graceMs && agoMs < CONDITIONS_MS) await dropConditions(engine, run)
   }
   for (const run of known) {
     const { runId, startedAt, snapshot } = run

@@ -41,9 +41,14 @@ export async function dropOtherAttempts(engine: ExportEngine, run: Run): Promise
 }
 
 /** Drops the snapshot of a run, and what was found by comparing it; harmless to repeat. */
-export async function dropSnapshot({ table, kind }: ExportEngine, run: Run): Promise<void> {
-  if (run.comparison) await table(kind.fleet.tables.conditions(run.runId)).drop()
-  if (run.snapshot) await table(run.snapshot).drop()
+export async function dropSnapshot(engine: ExportEngine, run: Run): Promise<void> {
+  await dropConditions(engine, run)
+  if (run.snapshot) await engine.table(run.snapshot).drop()
+}
+
+/** Drops the devices of a run by condition, for which its snapshot has all data; harmless to repeat. */
+export async function dropConditions({ table, kind }: ExportEngine, { runId, comparison }: Run) {
+  if (comparison) await table(kind.fleet.tables.conditions(runId)).drop()
 }
 
 /** Creates a table that the run names; drops it again when the run has moved on, since nothing else would drop it. */

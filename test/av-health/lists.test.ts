@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { conditionNames, findConditions } from '../../shared/av-health/conditions.ts'
 import { modeNames } from '../../shared/av-health/fields.ts'
 import { cutoffsAt, readState } from '../../shared/av-health/transitions.ts'
+import { expireSnapshots } from '../../shared/exports/expire.ts'
 import { beginCompare, publishRun } from '../../shared/exports/publish.ts'
 import { createComparedFleet, type Device } from '../exports/compared-fleet.ts'
 import { thresholds } from '../exports/small-run.ts'
@@ -225,6 +226,26 @@ test('a list by name ends when the names of its snapshot are removed; other list
   expect(afterOne.snapshot).toEqual(byName.body.snapshot)
   expect(await next(byName)).toMatchObject({ status: 410, problem: 'cursor-expired' })
   expect((await next(byId)).snapshot).toEqual(byId.body.snapshot)
+})
+
+test('a list by one condition ends when the conditions of its snapshot are dropped; the list by id goes on', async () => {
+  const world = await createComparedFleet()
+  const fleet: Device[] = [...'012'].map((id) => ({ id, AvMode: '1' }))
+  await world.publish([fleet])
+  const { ask } = createAsker(world.engine())
+  const worst = await ask('devices?condition=passive&limit=1')
+  const byId = await ask('devices?condition=passive&sort=id&limit=1')
+  const next = async ({ next = '' }: { next?: string }) => (await ask(next)).body
+  await world.publish([fleet])
+  const afterOne = await next(worst)
+  await world.publish([fleet])
+  world.clock.advance(3_600_000)
+
+  await expireSnapshots(world.engine())
+
+  expect(afterOne.devices).toHaveLength(1)
+  expect(await next(worst)).toMatchObject({ status: 410, problem: 'cursor-expired' })
+  expect((await next(byId)).devices).toHaveLength(1)
 })
 
 test('every answer names the thresholds of its snapshot, not those of the setting now', async () => {

@@ -127,6 +127,26 @@ describe('a snapshot', () => {
     expect(conditions).toEqual(runIds.slice(1).map((runId) => `AvHealthConditions${runId}`))
   })
 
+  test('keeps its conditions until two newer ones are published and readers have had their time', async () => {
+    const { memory, clock, engine, publishMany, stored } = await prepare({
+      ...{ days: 30, graceMs: HOUR_MS },
+    })
+    const [first, ...others] = await publishMany(3, 12 * HOUR_MS)
+    const conditions = async () =>
+      (await memory.names()).flatMap((name) => /^AvHealthConditions(.*)/.exec(name)?.[1] ?? [])
+    clock.advance(HOUR_MS - 1000)
+    await expireSnapshots(engine)
+    const within = await conditions()
+
+    clock.advance(1001)
+    await expireSnapshots(engine)
+
+    expect(within).toEqual([first, ...others])
+    expect(await conditions()).toEqual(others)
+    expect(await stored()).toEqual([first, ...others])
+    expect(await brokenPromises(memory, engine, [smallExport])).toEqual([])
+  })
+
   test('whose drop was interrupted is dropped again', async () => {
     const { memory, clock, engine, publishMany, stored } = await prepare({ days: 1, graceMs: 0 })
     const [old, previous, current] = await publishMany(3, 2 * HOUR_MS)

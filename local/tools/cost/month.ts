@@ -26,8 +26,13 @@ export interface Line {
 
 export const DAYS = 30
 const MINUTES = DAYS * 24 * 60
-/** Exports a day, each with a snapshot that is stored for thirty days. */
+/** Exports of a day; those of a play also where only an hour of it is played. */
 export const EXPORTS = 2
+/** Snapshots whose conditions are stored. */
+const CONDITIONS_OF = 2
+/** How long changes and histories are stored. */
+export const CHANGES_DAYS = 90
+export const HISTORY_DAYS = 400
 /** Assumed, since no tenant was there: how long a call to an upstream, a post and a request to storage take. */
 export const CALL_S = 0.5
 export const POST_S = 0.3
@@ -69,13 +74,12 @@ const isDurable = (name: string) => isExport(name) && name !== 'export-av-health
 /** The counts of a day of a tenant, by function. Only counts of exports grow with devices; the others grow with changes. */
 export function dayOf({ small, large }: Counts, devices: number): Record<string, FunctionCounts> {
   const play = devices > small.devices ? large : small
-  // An export each twelve hours, the first at 0:15.
-  const played = Math.ceil(play.hours / 12)
-  const exports = (devices / play.devices) * (EXPORTS / played)
+  const exports = devices / play.devices
   return Object.fromEntries(
-    Object.entries(play.functions)
-      .filter(([name]) => name !== 'status')
-      .map(([name, counts]) => [name, scale(counts, isExport(name) ? exports : 24 / play.hours)]),
+    Object.entries(play.functions).map(([name, counts]) => [
+      name,
+      scale(counts, isExport(name) ? exports : 24 / play.hours),
+    ]),
   )
 }
 
@@ -115,7 +119,7 @@ export function monthOf(counts: Counts, facts: TemplateFacts, tenant: Tenant): L
     MINUTES *
     (looksAMinute * hubBlobReads + timerInstances * (platform.hostLeases + platform.timerLocks))
   const timerRuns = total((one, name) => (isTimer(name) ? one.executions : 0))
-  const { snapshot, other } = storedBytes(counts, tenant.devices)
+  const storedGb = storedBytes(counts, tenant.devices) / 1e9
   const logGb =
     total(
       (one) => one.logBytes + (one.logLines + one.executions * LINES_AN_EXECUTION) * LINE_BYTES,
@@ -142,8 +146,8 @@ export function monthOf(counts: Counts, facts: TemplateFacts, tenant: Tenant): L
     },
     {
       part: 'stored in tables',
-      quantity: `${((snapshot + other) / 1e9).toFixed(1)} GB`,
-      dollars: ((snapshot + other) / 1e9) * prices.tableGb.dollars,
+      quantity: `${storedGb.toFixed(1)} GB`,
+      dollars: storedGb * prices.tableGb.dollars,
     },
     {
       part: 'logs',
@@ -175,13 +179,22 @@ function privateLines({ endpoints }: TemplateFacts): Line[] {
   ]
 }
 
-/** Snapshots grow with devices; events, items and deliveries with changes: a month of them, at most. */
-export function storedBytes({ small, large }: Counts, devices: number) {
+/** Of changes and histories when they are as old as they get. */
+export const transitionBytes = ({ changes, histories }: Play['storedBytes']): number =>
+  changes * CHANGES_DAYS + histories * HISTORY_DAYS
+
+/**
+ * What is stored when histories are as old as they get. What exports write grows with devices; events, items and deliveries
+ * grow with changes: a month of them, at most.
+ */
+function storedBytes({ small, large }: Counts, devices: number): number {
   const { storedBytes: bytes, hours, devices: played } = devices > small.devices ? large : small
-  return {
-    snapshot: (bytes.snapshot / played) * devices * EXPORTS * DAYS,
-    other: ((bytes.other * 24) / hours) * DAYS,
-  }
+  const ofExports =
+    bytes.snapshot * EXPORTS * DAYS +
+    bytes.conditions * CONDITIONS_OF +
+    bytes.devices +
+    transitionBytes(bytes)
+  return (ofExports / played) * devices + ((bytes.other * 24) / hours) * DAYS
 }
 
 /** The rules are billed by how often they are evaluated. */

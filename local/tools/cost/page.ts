@@ -1,10 +1,12 @@
 import {
   billedSeconds,
   CALL_S,
+  CHANGES_DAYS,
   type Counts,
   DAYS,
   dayOf,
   EXPORTS,
+  HISTORY_DAYS,
   LINE_BYTES,
   LINES_AN_EXECUTION,
   type Line,
@@ -14,7 +16,9 @@ import {
   platform,
   STORAGE_S,
   type Tenant,
+  transitionBytes,
 } from './month.ts'
+import type { Play } from './play.ts'
 import { free, PRICES_READ, type Price, prices } from './prices.ts'
 import type { TemplateFacts } from './template-facts.ts'
 
@@ -66,12 +70,6 @@ function introduction(counts: Counts, facts: TemplateFacts): string[] {
     'whether a transaction of many rows is billed as one operation, as counted here: one for each row would add',
     `${money((1_000_000 * EXPORTS * DAYS * prices.table.dollars) / 10_000)} dollars for 1,000,000 devices.`,
     '',
-    '**The comparison of each snapshot with the one before is not in the sums**: they were counted before it was built. It was',
-    'played once with the simulated fleet, in which 100 devices have 111 transitions at each export, more than in most fleets.',
-    'For 1,000,000 devices it adds 4 dollars for computing and 4 for the changes of 30 days. Histories of devices add 2 dollars',
-    'more each month until they are 400 days old, then 27 in all (`AV_HEALTH_HISTORY_DAYS`). Half the transitions add half.',
-    'For 10,000 devices all of this is 0.30 dollars.',
-    '',
   ]
 }
 
@@ -99,7 +97,7 @@ function monthSection(counts: Counts, facts: TemplateFacts): string[] {
     `Free each month: ${number(free.gbSeconds)} GB-seconds, ${number(free.executions)} executions, ${free.logGb} GB of logs, ${free.egressGb} GB of outgoing data. They are`,
     `for your whole subscription: where other apps use them up, add ${money(free.gbSeconds * prices.gbSecond.dollars)} for computing at most, and ${money(prices.logGb.dollars)} for each`,
     'GB of logs. Not in the table, since it is below ten cents: Key Vault, data that goes through endpoints and gateway,',
-    'outgoing data, and calls of your own scripts.',
+    'outgoing data, calls of your own scripts, and the at most 5,000 events of an export about devices.',
     '',
   ]
 }
@@ -132,16 +130,21 @@ function countedSection(counts: Counts, facts: TemplateFacts): string[] {
     ...rows,
     '',
     `- **10,000 devices**: a whole day was played: ${number(small.actionsPerHour * 24)} machine actions and ${number(small.actionsPerHour * 6)} investigations, which made ${number(small.events)}`,
-    `  events for one subscriber, and ${EXPORTS} exports of all devices in 8 files.`,
+    `  events for one subscriber, and ${EXPORTS} exports of all devices in 8 files, each compared with the one before.`,
     `- **1,000,000 devices**: an hour with ${number(large.actionsPerHour)} machine actions and ${number(large.actionsPerHour / 4)} investigations was played (${number(large.events)} events), and`,
-    `  counts ${24 / large.hours} times; its export of ${number(large.devices)} devices counts ${1_000_000 / large.devices} times.`,
+    `  counts ${24 / large.hours} times; its ${EXPORTS} exports of ${number(large.devices)} devices count ${1_000_000 / large.devices} times.`,
+    `- **Transitions**: the simulated fleet ages a day between its ${EXPORTS} exports, and 100 of its devices then have ${number((large.transitions / large.devices) * 100)} transitions:`,
+    '  they come and go, get stale, change their mode. How many a real fleet has was not seen. Each is stored as a change for',
+    `  ${CHANGES_DAYS} days, and in the history of its device for ${HISTORY_DAYS} days (\`AV_HEALTH_HISTORY_DAYS\`); the sum has all of them. Twice as`,
+    `  many would add ${money(transitionDollars(large, 1_000_000))} dollars for what is stored of 1,000,000 devices.`,
     `- **Billed seconds** of an execution: its CPU time, divided by the cores of the instance (512 MB have a quarter), plus`,
     `  ${STORAGE_S * 1000} ms for each request to storage, ${POST_S} s for each post and ${CALL_S} s for each other call (two posts of a`,
     '  subscription pass together, eight batches of an import); at least 1 s, in steps of 0.1 s. These waits are assumed.',
     '  Azure bills executions that overlap in one instance once; here each counts.',
     `- **Logs**: the lines that were counted, and ${LINES_AN_EXECUTION} of the host for each execution, with ${number(LINE_BYTES)} bytes of columns each.`,
     '- **Stored**: rows by the rule of *Understanding Windows Azure Storage Billing*: twice the length of each text and name.',
-    `  Snapshots stay ${DAYS} days (\`AV_HEALTH_RETENTION_DAYS\`), and every export has other content than the one before.`,
+    `  Snapshots stay ${DAYS} days (\`AV_HEALTH_RETENTION_DAYS\`), the devices by condition are stored for two`,
+    '  of them. Every export has other content than the one before.',
     '',
   ]
 }
@@ -215,5 +218,8 @@ function changeSection(counts: Counts, facts: TemplateFacts): string[] {
     'some minutes.',
   ]
 }
+
+const transitionDollars = ({ storedBytes, devices: played }: Play, devices: number) =>
+  ((transitionBytes(storedBytes) / played) * devices * prices.tableGb.dollars) / 1e9
 
 const money = (dollars: number | undefined) => (dollars === undefined ? '–' : dollars.toFixed(2))

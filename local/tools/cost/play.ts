@@ -5,12 +5,14 @@ import { fileURLToPath } from 'node:url'
 import { TableClient, TableServiceClient } from '@azure/data-tables'
 import { z } from 'zod'
 import { useOverrides } from '../../../shared/app.ts'
+import { AV_HEALTH } from '../../../shared/av-health/export.ts'
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../shared/platform/time.ts'
 import { startAzurite } from '../../azurite.ts'
 import { createAdjustableClock } from '../../clock.ts'
 import { startHost } from '../../host/host.ts'
 import { createSimulatorCredential, localCallbacks } from '../../laptop.ts'
 import { countInto, countRequests, type RequestCounts } from './count-requests.ts'
+import { EXPORTS } from './month.ts'
 import type { SimulatorMessage } from './simulator-process.ts'
 
 /** What the runs of one function took in a day. */
@@ -28,19 +30,30 @@ export interface PlayOptions {
   hours: number
 }
 
-/** The hours that were played, from midnight. An export starts at 0:15 and at 12:15. */
+/** The hours that were played, from midnight. Before them the fleet was imported once. */
 export interface Play extends PlayOptions {
   /** The one subscriber gets each of them. */
   events: number
   functions: Record<string, FunctionCounts>
-  /** Bytes in tables by Microsoft's rule: of one snapshot, and of what else was written. */
-  storedBytes: { snapshot: number; other: number }
+  /** Differences between one export and the next, in all of the exports. */
+  transitions: number
+  /**
+   * Bytes in tables by Microsoft's rule: of one snapshot, of the devices of one by condition, of what is known of each
+   * device, of what the exports added to changes and to histories, and of what else was written.
+   */
+  storedBytes: Record<
+    'snapshot' | 'conditions' | 'devices' | 'changes' | 'histories' | 'other',
+    number
+  >
 }
 
 /** The seconds of a minute at which something is due: two polls, and the dispatch between them. */
 const STEPS_S = [20, 10, 30]
 const WARM_UP_MINUTES = 10
 
+const runSchema = z.object({ runId: z.string(), state: z.string() })
+const changesSchema = z.object({ counts: z.record(z.string(), z.int()) }).nullable()
+const runsSchema = z.object({ runs: z.array(runSchema.extend({ changes: changesSchema })) })
 const statusSchema = z.object({ events: z.record(z.string(), z.object({ head: z.int() })) })
 
 /** Plays hours of a tenant on the embedded host, with one subscriber, and counts what each function asks for and takes. */
@@ -52,8 +65,8 @@ export async function play({ devices, actionsPerHour, hours }: PlayOptions): Pro
   const azurite = await startAzurite()
   const storage = azurite.connectionString()
   const clock = createAdjustableClock()
-  const pass = (advance: number, isNewExport = false) => {
-    simulator.send({ advance, isNewExport } satisfies SimulatorMessage)
+  const pass = (advance: number, newExportOfDay?: number) => {
+    simulator.send({ advance, newExportOfDay } satisfies SimulatorMessage)
     clock.advance(advance)
   }
   // The day begins at midnight, by the clock of the schedules.
@@ -65,7 +78,7 @@ export async function play({ devices, actionsPerHour, hours }: PlayOptions): Pro
     DEFENDER_BASE_URL: `${origin}/defender`,
     MACHINE_ACTIONS_SCHEDULE: '0 * * * * *',
     INVESTIGATIONS_SCHEDULE: '20 * * * * *',
-    AV_HEALTH_SCHEDULE: '0 15 */12 * * *',
+    AV_HEALTH_SCHEDULE: hours === 1 ? '0 15,45 * * * *' : '0 15 */12 * * *',
   }
   useOverrides({
     env: settings,
@@ -106,31 +119,52 @@ export async function play({ devices, actionsPerHour, hours }: PlayOptions): Pro
       }
     }
     await ask('subscriptions', { callbackUrl: `${origin}/receiver/cost` })
+    const { runId } = runSchema.parse(await ask('av-health/exports', {}))
+    for (let state = ''; state !== 'published'; ) {
+      await meter.quiet()
+      ;({ state } = runSchema.parse(await ask(`av-health/exports/${runId}`)))
+    }
     for (let n = 0; n < WARM_UP_MINUTES; n++) await minute()
     const heads = async () => {
       const { events } = statusSchema.parse(await ask('status'))
-      return Object.values(events).reduce((sum, { head }) => sum + head, 0)
+      // Events about devices go only to those who ask for them.
+      const { [AV_HEALTH]: _ofDevices, ...others } = events
+      return Object.values(others).reduce((sum, { head }) => sum + head, 0)
     }
-    const before = { head: await heads(), bytes: await measureTables(storage) }
+    const head = await heads()
+    const before = await measureTables(storage)
     meter.reset()
     // The clock also runs by itself: what work takes here is a part of the day.
     const beginMs = clock.now().getTime()
     for (let exports = 0; clock.now().getTime() < beginMs + hours * HOUR_MS; ) {
-      if (clock.now().getTime() >= beginMs + exports * 12 * HOUR_MS) {
-        pass(0, true)
+      if (clock.now().getTime() >= beginMs + (exports * hours * HOUR_MS) / EXPORTS) {
+        // The second one is of the next day.
+        pass(0, exports)
         exports += 1
       }
       await minute()
     }
-    const functions = meter.counts()
-    const { snapshot, other } = await measureTables(storage)
+    const functions = structuredClone(meter.counts())
+    const after = await measureTables(storage)
+    const { runs } = runsSchema.parse(await ask(`av-health/exports?limit=${EXPORTS}`))
+    const counted = runs.flatMap(({ changes }) => Object.values(changes?.counts ?? {}))
+    const added = (...tables: string[]) =>
+      tables.reduce((sum, name) => sum + (after[name] ?? 0) - (before[name] ?? 0), 0)
     return {
       devices,
       actionsPerHour,
       hours,
-      events: (await heads()) - before.head,
+      events: (await heads()) - head,
       functions,
-      storedBytes: { snapshot, other: other - before.bytes.other },
+      transitions: counted.reduce((sum, count) => sum + count, 0),
+      storedBytes: {
+        snapshot: added('AvHealthSnapshot') / EXPORTS,
+        conditions: before.AvHealthConditions ?? 0,
+        devices: (before.AvHealthDevices ?? 0) + (before.AvHealthNames ?? 0),
+        changes: added('AvHealthChanges', 'AvHealthRollups'),
+        histories: added('AvHealthDevices', 'AvHealthNames'),
+        other: added('other'),
+      },
     }
   } finally {
     stopCounting()
@@ -193,18 +227,19 @@ function cpuMs() {
   return (user + system) / 1000
 }
 
-async function measureTables(connectionString: string) {
+/** The bytes of the tables of snapshots, all of a kind together, and of all others, but for the events about devices. */
+async function measureTables(connectionString: string): Promise<Record<string, number>> {
   const options = { allowInsecureConnection: true }
   const service = TableServiceClient.fromConnectionString(connectionString, options)
-  const bytes = { snapshots: 0, other: 0, count: 0 }
+  const bytes: Record<string, number> = {}
   for await (const { name = '' } of service.listTables()) {
-    const kind = name.startsWith('AvHealthSnapshot') ? 'snapshots' : 'other'
     if (/^DefenderRelayCost/.test(name)) continue
-    if (kind === 'snapshots') bytes.count += 1
+    const [kind = 'other'] = /^AvHealth[A-Za-z]+/.exec(name) ?? []
     const table = TableClient.fromConnectionString(connectionString, name, options)
-    for await (const entity of table.listEntities()) bytes[kind] += sizeOf(entity)
+    for await (const entity of table.listEntities())
+      if (entity.partitionKey !== AV_HEALTH) bytes[kind] = (bytes[kind] ?? 0) + sizeOf(entity)
   }
-  return { snapshot: bytes.snapshots / bytes.count, other: bytes.other }
+  return bytes
 }
 
 /**

@@ -8,19 +8,19 @@ import { startSimulator } from '../../simulator/simulator.ts'
 export interface SimulatorMessage {
   /** Milliseconds by which the clock moves forward. */
   advance: number
-  /** Microsoft has built a new export. */
-  isNewExport?: boolean
+  /** Microsoft has built a new export, of a fleet that is so many days old. */
+  newExportOfDay?: number
 }
 
 // The upstreams in a process of their own: what they compute is not the app's.
 const devices = Number(process.argv[2])
 const actionsPerHour = Number(process.argv[3])
 const clock = createAdjustableClock()
-const fleet = () =>
-  createFleet({ size: devices, files: 8, generatedTime: clock.now().toISOString() })
+const fleet = (day: number) =>
+  createFleet({ size: devices, files: 8, generatedTime: clock.now().toISOString(), day })
 const simulator = await startSimulator({
   clock,
-  fleet: fleet(),
+  fleet: fleet(0),
   faults: noFaults,
   life: {
     perHour: actionsPerHour,
@@ -29,9 +29,9 @@ const simulator = await startSimulator({
     startsAt: new Date(clock.now().getTime() - 12 * HOUR_MS).toISOString(),
   },
 })
-process.on('message', ({ advance, isNewExport }: SimulatorMessage) => {
+process.on('message', ({ advance, newExportOfDay }: SimulatorMessage) => {
   clock.advance(advance)
-  if (isNewExport) simulator.setFleet(fleet())
+  if (newExportOfDay !== undefined) simulator.setFleet(fleet(newExportOfDay))
 })
 process.on('disconnect', () => simulator.stop().then(() => process.exit(0)))
 process.send?.(simulator.origin)

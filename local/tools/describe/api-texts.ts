@@ -156,7 +156,7 @@ same answer under each of its names: an id in capitals, or the id of the alert t
   \`unknown\` means that no kept action says it; it is never shown as \`released\`. Of two actions in conflict the one that ended last counts.
 - A list by \`isolation\` or \`pendingAction\` reads the standing, in the order of ids; with another filter it looks each device up in
   the snapshot. Every list of a snapshot goes on in the one of its first page; once that is dropped the answer is 410. A list by
-  \`name\` can go on in the current snapshot and the one before.
+  \`name\` or one \`condition\` can go on in the current snapshot and the one before.
 - A snapshot with \`changes\` unknown has no index of conditions and names: these lists answer 409, and \`sort=id\` answers all the same.
 - \`os\`, \`group\`, \`name\` and \`pendingAction\` are free text in any case: Defender may have words that the app does not know, so
   an unknown one answers an empty list. \`GET /api/av-health/summary\` has the systems and groups of the fleet, as \`os\` and \`group\`
