@@ -79,10 +79,11 @@ export class UpstreamError extends Error {
 
   constructor(facts: UpstreamFacts) {
     const { upstream, call, status, code, reason } = facts
-    const isSilent = reason === 'timeout'
-    const own =
-      code === 'OwnBudget' &&
-      `the app's own budget ${isSilent ? 'does not answer' : 'allows no call now'}`
+    const budget =
+      reason === 'timeout'
+        ? "the table of the app's own budget does not answer"
+        : "the app's own budget allows no call now"
+    const own = code === 'OwnBudget' && budget
     const answer = own || (code ? `${status} ${code}` : status)
     super(`${upstream}: ${call}: ${status === undefined ? reason : answer}`)
     this.name = 'UpstreamError'

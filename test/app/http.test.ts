@@ -135,7 +135,7 @@ test('a budget whose table gives no answer is a failure of storage, not of the b
   expect(outcome.status).toBe(503)
   expect(JSON.parse(String(outcome.body))).toMatchObject({
     type: 'urn:defender-relay:storage-unavailable',
-    detail: "defender: calls of x: the app's own budget does not answer",
+    detail: "defender: calls of x: the table of the app's own budget does not answer",
   })
 })
 
