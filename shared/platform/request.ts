@@ -275,15 +275,11 @@ export const toTime = (moment: string, now: Date): string =>
 const SKEW_MS = 10 * MINUTE_MS
 
 /** The same; throws a `RequestError` where nothing can be after it, until now or another moment. */
-export function toPast(
-  path: string,
-  moment: string,
-  now: Date,
-  until = new Date(now.getTime() + SKEW_MS).toISOString(),
-): string {
+export function toPast(path: string, moment: string, now: Date, until?: string): string {
   const time = toTime(moment, now)
-  const end = toTime(until, now)
+  const end = until ? toTime(until, now) : new Date(now.getTime() + SKEW_MS).toISOString()
   if (Date.parse(time) < Date.parse(end)) return time
   const fix = 'Send an earlier time, or a duration such as 7d.'
-  throw invalidRequest([{ path, message: `must be before ${end}` }], fix)
+  const which = until ? '' : ', ten minutes from now'
+  throw invalidRequest([{ path, message: `must be before ${end}${which}` }], fix)
 }

@@ -92,7 +92,7 @@ test('since is a time or a duration back from now, and not in the future', async
   expect(await seqs(time(MINUTE))).toEqual([])
   const wrong = 'must be an RFC 3339 time (write its + as %2B) or a duration such as 7d, 12h or 30m'
   for (const [since, message] of [
-    [time(HOUR), `must be before ${time(10 * MINUTE)}`],
+    [time(HOUR), `must be before ${time(10 * MINUTE)}, ten minutes from now`],
     ['2026-11-28T10:00:00+01:00', wrong],
     ['yesterday', wrong],
   ])
