@@ -39,7 +39,7 @@ export interface OnceOptions {
   onProgress(standing: Standing): void
   /** Resumes runs that nothing executes any more, as a timer does every few minutes. */
   resume(): Promise<void>
-  /** Milliseconds without any change after which `resume` is called. */
+  /** Milliseconds without any change after which `resume` is called, unless the run says what it waits for. */
   quietMs?: number
 }
 
@@ -119,7 +119,7 @@ async function follow(
 
     const state = JSON.stringify(run)
     if (state !== seen) [seen, changedAt] = [state, performance.now()]
-    else if (performance.now() - changedAt > quietMs) {
+    else if (!run.waiting && performance.now() - changedAt > quietMs) {
       // An activity that was killed several times ends its orchestration. The next timer is too far away to wait for.
       await resume()
       changedAt = performance.now()

@@ -127,6 +127,22 @@ test('a run without progress is resumed, a run with progress is not', async () =
   expect(resumed).toEqual([3])
 })
 
+test('a run that says what it waits for is not resumed', async () => {
+  const waiting = { ...run('a', 'listing'), waiting: { for: 'a list of files', until: 'then' } }
+  const { ask, resumed } = await scripted([
+    ['GET exports', 200, { runs: [run('a', 'listing')] }],
+    ['GET exports/a', 200, waiting],
+    ['GET exports/a', 200, waiting],
+    ['GET exports/a', 200, waiting],
+    ['GET exports/a', 200, run('a', 'published')],
+    ['GET snapshots', 200, snapshots],
+  ])
+
+  await ask()
+
+  expect(resumed).toEqual([])
+})
+
 test('an unfinished run that then fails is followed by a new one, once', async () => {
   const { ask, left } = await scripted([
     ['GET exports', 200, { runs: [run('old', 'listing')] }],
