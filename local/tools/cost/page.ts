@@ -97,7 +97,7 @@ function monthSection(counts: Counts, facts: TemplateFacts): string[] {
     `Free each month: ${number(free.gbSeconds)} GB-seconds, ${number(free.executions)} executions, ${free.logGb} GB of logs, ${free.egressGb} GB of outgoing data. They are`,
     `for your whole subscription: where other apps use them up, add ${money(free.gbSeconds * prices.gbSecond.dollars)} for computing at most, and ${money(prices.logGb.dollars)} for each`,
     'GB of logs. Not in the table, since it is below ten cents: Key Vault, data that goes through endpoints and gateway,',
-    'outgoing data, calls of your own scripts, and the at most 5,000 events of an export about devices.',
+    'outgoing data, calls of your own scripts, and events about devices (at most 5,000 an export).',
     '',
   ]
 }
