@@ -26,7 +26,7 @@ export const exportsSwitches: Record<string, FaultSwitch> = {
     summary:
       'the list of files answers 500: the run tries it six times over some minutes, then fails with that reason',
     faults: { exportStatus: { answer: 500, calls: Number.POSITIVE_INFINITY } },
-    expects: { ...fails, problems: ['unreachable'] },
+    expects: { ...fails, problems: ['run-failed', 'unreachable'] },
   },
   'export-single-quotes': {
     summary: unreadable('its antivirus data with single quotes'),
