@@ -26,7 +26,7 @@ const features = {
   'the devices behind each number of the fleet, an overview with types': 1_500,
   'kinds of events and their schemas, waits that fail': 4_600,
   'partitions by the beginning of an id, fewer pieces of a row': 400,
-  'reasons of failed runs that name the cause, waits that say for what': 1_900,
+  'reasons of failed runs that name the cause, waits that say for what': 2_450,
   'conditions of two snapshots are enough': 800,
   'thresholds and conditions in answers about a snapshot, histories that are not known': 1_300,
 }

@@ -233,7 +233,9 @@ export interface AdminDeps {
 }
 
 const runBody = z.object({ input: z.unknown().optional() })
-const clockBody = z.object({ advanceSeconds: z.number().min(0) })
+/** A clock that is too far in the future has no dates any more. */
+const MAX_ADVANCE_S = 366 * 86_400
+const clockBody = z.object({ advanceSeconds: z.number().min(0).max(MAX_ADVANCE_S) })
 
 /** Answers `/admin/...`: run a timer now, move the clock; undefined for any other path. */
 export function answerAdmin(
@@ -247,7 +249,7 @@ export function answerAdmin(
   if (call.method !== 'POST' || rest.length > 0) return { status: 404 }
   const body = parseJson(call.body)
   if (what === 'functions' && name) {
-    if (!runBody.safeParse(body).success) return { status: 400 }
+    if (!runBody.safeParse(body).success) return { status: 400, body: 'Send {} as the body.' }
     const started = runNow(name)
     if (started === undefined) return { status: 404 }
     return started
@@ -256,7 +258,8 @@ export function answerAdmin(
   }
   if (what === 'clock' && !name) {
     const read = clockBody.safeParse(body)
-    if (!read.success) return { status: 400 }
+    if (!read.success)
+      return { status: 400, body: `Send {"advanceSeconds": n}, with n from 0 to ${MAX_ADVANCE_S}.` }
     clock.advance(read.data.advanceSeconds * 1000)
     return jsonReply(200, { now: clock.now().toISOString(), offsetSeconds: clock.offsetMs / 1000 })
   }

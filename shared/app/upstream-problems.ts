@@ -13,6 +13,7 @@ type State = UpstreamReport['state']
 
 export const unreachable =
   'Check the network of the function app and the health of the service; the app tries again by itself.'
+const FAILING = 'Check the health of the service; the app tries again by itself.'
 const incompatible =
   'The service does not take the calls of this version: check its base URL, and look for a newer version of this app.'
 const fixes: Record<Upstream, Partial<Record<State, string>>> = {
@@ -67,11 +68,12 @@ function describe(name: Upstream, report: UpstreamReport, roles: readonly string
     throttled: `${who} allows no more calls for now`,
     incompatible: `${who} does not take the calls of this version`,
   }
+  const isReached = state === 'unreachable' && (status ?? 0) >= 500
   const texts = {
-    title: titles[state] ?? `${who} is unreachable`,
+    title: titles[state] ?? `${who} ${isReached ? 'answers with errors' : 'is unreachable'}`,
     cause,
     since,
-    fix: upstreamFix(name, state),
+    fix: isReached ? FAILING : upstreamFix(name, state),
   }
   if (state !== 'forbidden') return texts
   const [first] = missing

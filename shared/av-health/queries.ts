@@ -285,8 +285,8 @@ const snapshotGone = (runId: string) =>
   new RequestError({
     status: 410,
     problem: 'cursor-expired',
-    title: 'The snapshot of this list is no longer stored',
-    detail: `The list began in snapshot ${runId}, whose rows or names were dropped.`,
+    title: 'What this list reads is no longer stored',
+    detail: `The list began in snapshot ${runId}, of which the rows, or the index of conditions or names, were dropped.`,
     fix: 'Begin the list again without `after`: it reads the current snapshot.',
   })
 

@@ -86,10 +86,9 @@ function laterFor(
   clock: Clock,
 ): Pick<Run, 'reason' | 'waiting'> {
   const until = new Date(clock.now().getTime() + seconds * SECOND_MS).toISOString()
-  return {
-    reason: (isOwn && run.reason) || reason,
-    waiting: { for: `a list of files: ${reason}`, until },
-  }
+  const cause = (isOwn && run.reason) || reason
+  const more = cause === reason ? '' : '; no call of the budget is left until then'
+  return { reason: cause, waiting: { for: `a list of files: ${cause}${more}`, until } }
 }
 
 /** All tries together last longer than storage may keep the budget waiting. */

@@ -27,7 +27,11 @@ export async function decideOutcome(
   const { parsed, written, duplicates, rejected, unreadableRows } = counts
   const bad = files.filter((file) => file.state !== 'imported')
   if (bad.length > 0) {
-    const named = bad.slice(0, 3).map((file) => `${file.path} (${file.reason})`)
+    const causes = [...Map.groupBy(bad, ({ reason }) => reason)].slice(0, 3)
+    const named = causes.map(([reason, [first, ...more]]) => {
+      const others = more.length > 0 ? ` and ${more.length} more` : ''
+      return `${reason} (${first?.path}${others})`
+    })
     return failed(
       run.reason ?? `${bad.length} of ${files.length} files failed: ${named.join(', ')}`,
     )

@@ -121,7 +121,7 @@ export function createExportRoutes(kind: string): Route<ExportDeps>[] {
           problem: 'run-not-publishable',
           title: 'This run can not be published',
           detail: `Run ${runId} ${answer.refusal}.`,
-          fix: `Only a run that a guard stopped can be published, within 24 hours. POST /api/${kind}/exports starts a new one.`,
+          fix: `A run that a guard stopped can be published for 24 hours, while no newer snapshot is. POST /api/${kind}/exports starts a new one.`,
         })
       }
       return { status: 202, body: { runId, state: answer.run.state }, subject: runId }

@@ -52,7 +52,7 @@ export const guards = ['rejected', 'unreadable', 'devices'] as const
 
 export const waitingSchema = z.strictObject({
   for: z.string(),
-  until: z.string().describe('When the app tries again.'),
+  until: z.string().describe('When the app tries again, at the latest.'),
 })
 export type Waiting = z.output<typeof waitingSchema>
 

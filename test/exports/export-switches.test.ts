@@ -101,6 +101,8 @@ test('export-list-500', async () => {
   expect(status.sections.avHealth.problems).toEqual([
     expect.objectContaining({
       code: 'unreachable',
+      title: 'Defender answers with errors',
+      fix: 'Check the health of the service; the app tries again by itself.',
       consequences: expect.arrayContaining([`Export run ${run.runId} failed: ${run.reason}`]),
     }),
   ])

@@ -378,7 +378,7 @@ describe('on the host', () => {
       body: {
         type: 'urn:defender-relay:run-not-publishable',
         detail: `Run ${body.runId} ended as unchanged, and no guard stopped it.`,
-        fix: 'Only a run that a guard stopped can be published, within 24 hours. POST /api/av-health/exports starts a new one.',
+        fix: 'A run that a guard stopped can be published for 24 hours, while no newer snapshot is. POST /api/av-health/exports starts a new one.',
       },
     })
   })

@@ -73,10 +73,14 @@ test('a renewal that failed is the reason, until one succeeds', async () => {
 
   expect(meanwhile).toMatchObject({
     reason: 'renewing the links failed: defender: GET list: 500 Broken',
-    waiting: { for: expect.stringContaining("the app's own budget allows no call now") },
+    waiting: {
+      for: 'a list of files: renewing the links failed: defender: GET list: 500 Broken; no call of the budget is left until then',
+    },
   })
   expect(renewed).toMatchObject({ reason: null, waiting: null })
-  expect(end?.reason).toMatch(/^3 of 3 files failed: .*\(no attempt came to an end\)/)
+  expect(end?.reason).toMatch(
+    /^3 of 3 files failed: no attempt came to an end \(group=1\S+ and 1 more\), /,
+  )
 })
 
 test('a renewal that never succeeds is the reason of the failed run', async () => {
@@ -124,6 +128,6 @@ test('a wrong setting that stops the pages is the reason, after one attempt', as
   await importAll({ ...engine, kind }, ref, [1])
 
   expect((await ended())?.reason).toBe(
-    '1 of 1 files failed: paged-list (identity: AZURE_CLIENT_ID names no identity)',
+    '1 of 1 files failed: identity: AZURE_CLIENT_ID names no identity (paged-list)',
   )
 })

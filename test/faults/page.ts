@@ -32,7 +32,7 @@ killed and started again. The words:
 
 | word | meaning |
 |---|---|
-| killed before, killed after | the instance dies when the request is about to leave, or when it has been carried out and its answer is not read yet |
+| killed before, killed after | the instance of the app dies, and its storage lives on: when the request is about to leave, or when it has been carried out and its answer is not read yet |
 | executor | the durable orchestration that carries out a run |
 | by another executor | the schedule \`resume-exports\` found the run without a live executor and began another one, which finished it |
 | without changes | the snapshot is published; what changed since the one before was not compared in time, and the run says so |

@@ -28,9 +28,9 @@ export const platformSwitches: Record<string, FaultSwitch> = {
     expects: pollsFail('no-identity', '404 from http://', 'session 503 not-configured'),
   },
   'token-endpoint-down': {
-    summary: 'The token endpoint answers 503: it is unreachable, and not Defender.',
+    summary: 'The token endpoint answers 503: it answers with errors, and not Defender.',
     faults: { tokenStatus: always(503) },
-    expects: pollsFail('unreachable', 'The token endpoint is unreachable', 'session 502'),
+    expects: pollsFail('unreachable', 'The token endpoint answers with errors', 'session 502'),
   },
   'html-instead-of-json': {
     summary: 'The lists that are polled are the page of a proxy with status 200: it is not JSON.',

@@ -87,7 +87,7 @@ function monthSection(counts: Counts, facts: TemplateFacts): string[] {
   return [
     `## A month of ${DAYS} days`,
     '',
-    'In US dollars. Quantities are those of 10,000 devices, and behind the stroke of 1,000,000 where they differ.',
+    'In US dollars. Quantities are those of 10,000 devices, and after the slash of 1,000,000 where they differ.',
     '',
     `| part | quantity | ${tenants.map(({ name }) => name).join(' | ')} |`,
     '|---|---|---|---|---|',
@@ -143,8 +143,8 @@ function countedSection(counts: Counts, facts: TemplateFacts): string[] {
     '  Azure bills executions that overlap in one instance once; here each counts.',
     `- **Logs**: the lines that were counted, and ${LINES_AN_EXECUTION} of the host for each execution, with ${number(LINE_BYTES)} bytes of columns each.`,
     '- **Stored**: rows by the rule of *Understanding Windows Azure Storage Billing*: twice the length of each text and name.',
-    `  Snapshots stay ${DAYS} days (\`AV_HEALTH_RETENTION_DAYS\`), the devices by condition are stored for two`,
-    '  of them. Every export has other content than the one before.',
+    `  Snapshots stay ${DAYS} days (\`AV_HEALTH_RETENTION_DAYS\`), the devices by condition are stored for the`,
+    '  two newest of them. Every export has other content than the one before.',
     '',
   ]
 }

@@ -126,6 +126,7 @@ test.each([
   ['no body', master, '/admin/functions/hourly', undefined, 400],
   ['an unknown name', master, '/admin/functions/nobody', { input: '' }, 404],
   ['a function that is no timer', master, '/admin/functions/echo', { input: '' }, 400],
+  ['a time after all dates', master, '/admin/clock', { advanceSeconds: 1e308 }, 400],
   ['another admin route', master, '/admin/host/restart', { input: '' }, 404],
 ])('an admin call with %s is refused', async (_what, headers, path, body, status) => {
   const host = await startTestHost({ clock: clockAt('2026-11-20T10:30:00Z') })
