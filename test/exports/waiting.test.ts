@@ -203,9 +203,11 @@ describe('on the host', () => {
     expect(refused.body.detail).toContain('method: json')
     expect(joined).toMatchObject({ status: 202, body: { runId: body.runId, joined: true } })
     // On a slow machine a wait of 15 seconds may be over; the next one follows.
-    let waiting: unknown = null
-    while (!waiting) waiting = (await stack.get(`av-health/exports/${body.runId}`)).body.waiting
-    expect(waiting).toEqual({ for: expect.any(String), until: expect.any(String) })
+    for (const path of [body.runId, `${body.runId}/wait`]) {
+      let waiting: unknown = null
+      while (!waiting) waiting = (await stack.get(`av-health/exports/${path}`)).body.waiting
+      expect(waiting).toEqual({ for: expect.any(String), until: expect.any(String) })
+    }
   })
 
   test('rows that can’t be read are left out and named in lists, run and status', async () => {
