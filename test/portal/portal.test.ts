@@ -260,7 +260,7 @@ describe.runIf(browser)('the page in a browser', { concurrent: true }, () => {
     })
     const button = page.getByRole('button', { name: 'Save all as CSV' })
     await button.click()
-    await page.getByText('The snapshot of this list is no longer stored').waitFor()
+    await page.getByText('What this list reads is no longer stored').waitFor()
     const text = await page.locator('.download').innerText()
     const isEnabled = await button.isEnabled()
     const found = await violations(page)
